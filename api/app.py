@@ -1,0 +1,94 @@
+"""The Flask application: wiring only. Views are thin, and nothing here computes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa  # loaded with the process, so that an upload does not raise its memory
+import structlog
+from apiflask import APIFlask
+from flask import Response, g, request
+from flask.json.provider import DefaultJSONProvider
+
+from api import auth, datasets, health, jobs, models, openapi, predictions, problems
+from api.waiting import Waiting
+from shared import logs, services
+from shared.config import Settings
+from shared.inference import ModelServer
+from shared.services import Services
+
+log = logs.get(__name__)
+
+_PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/static/", "/favicon.ico")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def create_app(settings: Settings | None = None) -> APIFlask:
+    """The application, as gunicorn's factory calls it. Settings come from the environment unless given."""
+    settings = settings or Settings()
+    logs.configure(settings.log_level, process="api")
+    pa.set_memory_pool(pa.system_memory_pool())
+    app = APIFlask(
+        __name__,
+        title="Graft",
+        version="0.1.0",
+        docs_path=None,
+        spec_path="/openapi.json",
+        static_folder="static",
+    )
+    app.json = _Json(app)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = False
+    built = services.build(settings)
+    app.extensions["graft"] = built
+    app.extensions["graft.models"] = ModelServer(
+        built.models, built.objects, built.signer, cache_bytes=settings.model_cache_bytes
+    )
+    app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
+    _identify_requests(app, built)
+    problems.install(app)
+    openapi.install(app)
+    for module in (datasets, jobs, models, predictions, health):
+        app.register_blueprint(module.blueprint)
+    return app
+
+
+def _identify_requests(app: APIFlask, built: Services) -> None:
+    """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key."""
+    keyring = auth.Keyring(key.get_secret_value() for key in built.settings.api_keys)
+
+    @app.before_request
+    def begin() -> None:
+        offered = request.headers.get("X-Request-ID", "")
+        g.request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if not request.path.startswith(_PUBLIC) and request.path != "/":
+            auth.authenticate(keyring)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if request.path not in {"/healthz", "/readyz"}:
+            log.info("request", method=request.method, path=request.path, status=response.status_code)
+        return response
+
+
+class _Json(DefaultJSONProvider):
+    """JSON as RFC 8259 has it: no NaN, and depth that overflows the parser is malformed, not a crash."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return json.loads(s, parse_constant=_no_constant, **kwargs)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

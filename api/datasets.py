@@ -1,0 +1,194 @@
+"""Datasets over HTTP: upload, register, look, delete.
+
+An upload is spooled to disk as it comes, checked from end to end, and only then goes to the store. So a bad or
+broken-off upload leaves nothing behind, and no table is ever whole in memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from pydantic import ValidationError
+from werkzeug.exceptions import ClientDisconnected
+
+from api.auth import project
+from api.parameters import PageQuery, Query, page
+from api.problems import invalid
+from api.wiring import services
+from shared import datasets, keys, storage
+from shared.contracts.base import Page
+from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, Preview, RegisterBody
+from shared.contracts.tables import Format
+from shared.errors import InvalidInput, Malformed, TooLarge, UnsupportedMedia
+from shared.tables import Profile, joint_columns, preview, profile
+
+blueprint = APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", tag="Datasets")
+
+CONTENT_TYPES: dict[str, Format] = {
+    "text/csv": "csv",
+    "application/vnd.apache.parquet": "parquet",
+    "application/x-ndjson": "jsonl",
+}
+_JSON = "application/json"
+_CHUNK_BYTES = 2**18
+_PREVIEW_ROWS = 20
+
+
+class UploadQuery(Query):
+    name: DatasetName | None = None
+
+
+@blueprint.post("")
+@blueprint.input(UploadQuery, location="query", arg_name="query")
+@blueprint.output(Dataset, status_code=201)
+@blueprint.doc(responses=[400, 413, 415, 503])
+def create_dataset(query: UploadQuery) -> Response:
+    """Upload a table, or register one that is in the store already.
+
+    With a table's content type the body is the file itself and `?name=` is required. With `application/json`
+    the body is `{"name", "uri"}`.
+    """
+    owner = project("submit")
+    if request.mimetype == _JSON:
+        dataset = _register(owner, _body())
+    elif request.mimetype in CONTENT_TYPES:
+        if query.name is None:
+            raise InvalidInput.at("/name", "an upload needs ?name=")
+        dataset = _upload(owner, query.name, CONTENT_TYPES[request.mimetype])
+    else:
+        known = ", ".join([*CONTENT_TYPES, _JSON])
+        raise UnsupportedMedia(f"the content type should be one of {known}")
+    response = Response(dataset.model_dump_json(), 201, mimetype=_JSON)
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
+    return response
+
+
+@blueprint.get("")
+@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.output(Page[Dataset])
+def list_datasets(query: PageQuery) -> Page[Dataset]:
+    """List datasets, newest first."""
+    found, more = services().datasets.page(project("read"), limit=query.limit, after=query.after)
+    return page(found, more, found[-1].id if found else None)
+
+
+@blueprint.get("/<dataset_id>")
+@blueprint.output(Dataset)
+@blueprint.doc(responses=[404])
+def get_dataset(dataset_id: str) -> Dataset:
+    """Look at a dataset."""
+    return services().datasets.get(project("read"), dataset_id)
+
+
+@blueprint.get("/<dataset_id>/preview")
+@blueprint.output(Preview)
+@blueprint.doc(responses=[404, 503])
+def preview_dataset(dataset_id: str) -> Preview:
+    """The first rows of a dataset."""
+    owner = project("read")
+    dataset = services().datasets.get(owner, dataset_id)
+    first = services().datasets.files(owner, dataset_id)[0]
+    with _spool() as spool:
+        services().objects.at(first.bucket).download(first.key, Path(spool.name))
+        rows = preview(Path(spool.name), dataset.format, dataset.columns, _PREVIEW_ROWS)
+    return Preview.model_validate({"columns": dataset.columns, "rows": rows})
+
+
+@blueprint.delete("/<dataset_id>")
+@blueprint.output({}, status_code=204)
+@blueprint.doc(responses={404: "", 409: "A live job reads it."})
+def delete_dataset(dataset_id: str) -> tuple[str, int]:
+    """Delete a dataset. Objects that were registered rather than uploaded stay where they are."""
+    owner = project("submit")
+    dataset = services().datasets.get(owner, dataset_id)
+    files = services().datasets.files(owner, dataset_id)
+    services().datasets.delete(owner, dataset_id)
+    if dataset.uri is None:
+        for file in files:
+            services().objects.delete(file.key)
+    return "", 204
+
+
+def _upload(owner: str, name: str, format: Format) -> Dataset:
+    request.max_content_length = services().settings.max_upload_bytes
+    with _spool() as spool:
+        _receive(spool)
+        path = Path(spool.name)
+        found = profile(path, format)
+        dataset_id = datasets.new_id()
+        key = keys.dataset_object(owner, dataset_id, format)
+        stored = services().objects.put(key, path, content_type=request.mimetype)
+    file = DatasetFile(
+        bucket=services().objects.bucket, key=key, rows=found.rows, bytes=stored.bytes, sha256=stored.sha256
+    )
+    return services().datasets.create(
+        owner, dataset_id, name=name, format=format, columns=found.columns, files=[file]
+    )
+
+
+def _receive(spool: IO[bytes]) -> None:
+    """The body into a file, a piece at a time."""
+    most, received = services().settings.max_upload_bytes, 0
+    try:
+        while chunk := request.stream.read(_CHUNK_BYTES):
+            received += len(chunk)
+            if received > most:
+                raise TooLarge(f"an upload may have {most} bytes at most")
+            spool.write(chunk)
+    except (ClientDisconnected, ConnectionError) as error:
+        raise Malformed("the upload broke off before its end", code="upload_incomplete") from error
+    spool.flush()
+
+
+def _register(owner: str, body: RegisterBody) -> Dataset:
+    """Profile the objects where they lie; they are copied to disk one at a time and not moved."""
+    bucket, key = storage.allowed_bucket(body.uri, services().settings.s3_allowed_buckets, pointer="/uri")
+    objects = services().objects.at(bucket)
+    try:
+        format, names = datasets.tables_at(objects, key)
+        files: list[DatasetFile] = []
+        profiles: list[Profile] = []
+        for name in names:
+            with _spool() as spool:
+                stored = objects.download(name, Path(spool.name))
+                found = _profiled(Path(spool.name), format, name)
+            profiles.append(found)
+            files.append(
+                DatasetFile(
+                    bucket=bucket, key=name, rows=found.rows, bytes=stored.bytes, sha256=stored.sha256
+                )
+            )
+        columns = joint_columns([found.columns for found in profiles], names)
+    except InvalidInput as error:
+        if error.errors:
+            raise
+        raise InvalidInput.at("/uri", error.message, code=error.code) from error
+    return services().datasets.create(
+        owner, datasets.new_id(), name=body.name, format=format, columns=columns, files=files, uri=body.uri
+    )
+
+
+def _profiled(path: Path, format: Format, name: str) -> Profile:
+    try:
+        return profile(path, format)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}", code=error.code) from error
+
+
+def _body() -> RegisterBody:
+    try:
+        return RegisterBody.model_validate(request.get_json())
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+@contextmanager
+def _spool() -> Iterator[IO[bytes]]:
+    with tempfile.NamedTemporaryFile(prefix="graft-spool-", dir=services().settings.temp_dir) as file:
+        yield file

@@ -1,0 +1,59 @@
+"""Is the process there, can it work, and where is its documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, current_app, jsonify
+
+from api.wiring import services
+from shared.errors import GraftError
+
+blueprint = APIBlueprint("health", __name__, tag="Operations")
+
+_WORKER_SILENCE_SECONDS = 15.0
+
+
+@blueprint.get("/healthz")
+@blueprint.doc(responses={200: "The process answers."})
+def healthz() -> dict[str, str]:
+    """Whether this process is there."""
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@blueprint.doc(responses={200: "Redis, the store and a worker are there.", 503: "One of them is not."})
+def readyz() -> Response:
+    """Whether jobs can be accepted and run: Redis, the store and a live worker."""
+    checks = {
+        "redis": _outcome(lambda: services().database.ping()),
+        "store": _outcome(services().objects.check),
+        "worker": _outcome(_worker),
+    }
+    ready = all(check == "ok" for check in checks.values())
+    response = jsonify({"status": "ready" if ready else "not_ready", "checks": checks})
+    response.status_code = 200 if ready else 503
+    if not ready:
+        response.headers["Retry-After"] = "2"
+    return response
+
+
+@blueprint.get("/docs")
+@blueprint.doc(hide=True)
+def docs() -> Response:
+    return current_app.send_static_file("docs.html")
+
+
+def _worker() -> None:
+    if not services().workers.alive(_WORKER_SILENCE_SECONDS):
+        raise GraftError("no worker has been heard of lately")
+
+
+def _outcome(check: Callable[[], Any]) -> str:
+    try:
+        check()
+    except GraftError as error:
+        return error.message
+    return "ok"

@@ -1,0 +1,152 @@
+"""Jobs over HTTP: submit, look, wait, list, cancel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from api import submission
+from api.auth import project
+from api.parameters import JobsQuery, PageQuery, WaitQuery, page
+from api.wiring import services, waiting
+from shared import storage
+from shared.contracts.base import Page
+from shared.contracts.jobs import Job, JobEvent, SubmitBody
+from shared.contracts.outputs import Manifest
+from shared.errors import Conflict, InvalidInput, NotFound
+from shared.states import TERMINAL
+
+blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
+
+_RETRY_AFTER_SECONDS = "1"
+
+
+@blueprint.post("")
+@blueprint.input(SubmitBody, arg_name="body")
+@blueprint.output(Job, status_code=202)
+@blueprint.doc(responses={409: "", 429: ""})
+def submit(body: SubmitBody) -> Response:
+    """Submit a job.
+
+    It is accepted, or refused with every reason that can be known now. With an `Idempotency-Key` header the
+    same key and body return the first job again for 24 hours; the same key with another body is refused.
+    """
+    owner = project("submit")
+    new = submission.check(services(), owner, body.root)
+    job_id, replayed = services().jobs.submit(new, idempotency=_idempotency())
+    response = _answer(services().jobs.get(owner, job_id), status=202)
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+@blueprint.get("")
+@blueprint.input(JobsQuery, location="query", arg_name="query")
+@blueprint.output(Page[Job])
+def list_jobs(query: JobsQuery) -> Page[Job]:
+    """List jobs, newest first."""
+    filters = query.model_dump(include={"status", "type", "model", "schedule"}, exclude_none=True)
+    found, more = services().jobs.page(project("read"), filters, limit=query.limit, after=query.after)
+    return page(found, more, found[-1].id if found else None)
+
+
+@blueprint.get("/<job_id>")
+@blueprint.input(WaitQuery, location="query", arg_name="query")
+@blueprint.output(Job)
+@blueprint.doc(responses={304: "The job is as `If-None-Match` says.", 404: "", 503: ""})
+def get_job(job_id: str, query: WaitQuery) -> Response:
+    """Look at a job, or wait for its end.
+
+    `ETag` changes with every change of the job; `Retry-After` is there until it has ended.
+    """
+    owner, jobs = project("read"), services().jobs
+    waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait)
+    state, revision = jobs.glance(owner, job_id)
+    if _etag(revision) in request.headers.get("If-None-Match", ""):
+        response = Response(status=304)
+        response.headers["ETag"] = _etag(revision)
+        if state not in TERMINAL:
+            response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+        return response
+    return _answer(jobs.get(owner, job_id), revision=revision)
+
+
+@blueprint.post("/<job_id>/cancel")
+@blueprint.output(Job, status_code=202)
+@blueprint.doc(responses={200: "It had been asked to stop before.", 404: "", 409: ""})
+def cancel_job(job_id: str) -> Response:
+    """Cancel a job: a queued one at once, a running one as soon as its worker hears of it."""
+    owner = project("submit")
+    first = services().jobs.cancel(owner, job_id)
+    return _answer(services().jobs.get(owner, job_id), status=202 if first else 200)
+
+
+@blueprint.get("/<job_id>/events")
+@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.output(Page[JobEvent])
+@blueprint.doc(responses=[404])
+def job_events(job_id: str, query: PageQuery) -> Page[JobEvent]:
+    """What happened to a job, oldest first."""
+    found, more = services().jobs.events(project("read"), job_id, after=query.after, limit=query.limit)
+    return page(found, more, found[-1].id if found else None)
+
+
+@blueprint.get("/<job_id>/output")
+@blueprint.output(Manifest)
+@blueprint.doc(responses={404: "", 409: "The job has not succeeded."})
+def job_output(job_id: str) -> dict[str, Any]:
+    """The files of a batch prediction, with links that are good for an hour."""
+    job = services().jobs.get(project("read"), job_id)
+    if job.type != "batch_predict":
+        raise NotFound(f"{job_id} is a {job.type} job; only batch_predict has an output", code="no_output")
+    if job.status != "succeeded" or job.result is None:
+        raise Conflict(
+            f"{job_id} is {job.status}; it has an output when it has succeeded", code="no_output_yet"
+        )
+    return _linked(job.result["output"])
+
+
+def _linked(output: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest that the job recorded, with a presigned link to each file."""
+    bucket, prefix = storage.split_uri(output["uri"])
+    objects, seconds = services().objects.at(bucket), services().settings.link_seconds
+
+    def link(entry: Mapping[str, Any]) -> dict[str, Any]:
+        return {**entry, "url": objects.link(prefix + entry["name"], seconds=seconds, filename=entry["name"])}
+
+    errors = output["errors"]
+    return {
+        **output,
+        "files": [link(entry) for entry in output["files"]],
+        "errors": link(errors) if errors else None,
+    }
+
+
+def _answer(job: Job, *, status: int = 200, revision: str | None = None) -> Response:
+    response = Response(job.model_dump_json(), status, mimetype="application/json")
+    if revision:
+        response.headers["ETag"] = _etag(revision)
+    if job.status not in TERMINAL:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
+
+
+def _etag(revision: str) -> str:
+    return f'"{revision}"'
+
+
+def _idempotency() -> tuple[str, str] | None:
+    """Digests of the Idempotency-Key and of the body it came with."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 255:
+        raise InvalidInput("Idempotency-Key should have 1 to 255 characters", code="bad_idempotency_key")
+    body = json.dumps(request.get_json(), sort_keys=True).encode()
+    return hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(body).hexdigest()

@@ -1,0 +1,138 @@
+"""The one place where errors become answers: RFC 9457 `application/problem+json`. Never a traceback.
+
+What was sent is never echoed: a message names the field and what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIFlask
+from apiflask.exceptions import HTTPError
+from flask import Response, g
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from shared import logs
+from shared.contracts.base import Record
+from shared.errors import FieldError, GraftError, InvalidInput, Temporary, TooMany
+
+log = logs.get(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_CODES = {
+    400: "malformed",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "too_large",
+    414: "uri_too_long",
+    415: "unsupported_media_type",
+    429: "too_many",
+    431: "headers_too_large",
+}
+
+
+class ProblemError(Record):
+    """One bad field, by its JSON pointer."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Record):
+    """Why a request was not done."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemError] | None = None
+
+
+def install(app: APIFlask) -> None:
+    """Every error that a view raises, and every error of Flask's, answered as a problem."""
+
+    @app.errorhandler(GraftError)
+    def graft_error(error: GraftError) -> Response:
+        if error.status >= 500:
+            log.warning("request_failed", code=error.code, reason=error.message, exc_info=error.__cause__)
+        headers = {}
+        if isinstance(error, Temporary | TooMany):
+            headers["Retry-After"] = str(error.retry_after)
+        if error.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return respond(error.status, error.code, error.message, errors=error.errors, headers=headers)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+        detail = error.description or HTTPStatus(status).phrase
+        return respond(status, _CODES.get(status, "http_error"), detail, headers=headers)
+
+    @app.error_processor
+    def apiflask_error(error: HTTPError) -> Response:
+        if isinstance(error.__cause__, ValidationError):
+            return graft_error(invalid(error.__cause__))
+        code = _CODES.get(error.status_code, "http_error")
+        return respond(error.status_code, code, error.message or HTTPStatus(error.status_code).phrase)
+
+    @app.errorhandler(Exception)
+    def defect(error: Exception) -> Response:
+        log.error("request_crashed", exc_info=error)
+        return respond(500, "internal_error", "an error of Graft's own; its log has it under this request id")
+
+
+def invalid(error: ValidationError) -> InvalidInput:
+    """What pydantic found, field by field."""
+    found = [
+        FieldError(_pointer(item["loc"], item.get("ctx", {})), item["msg"])
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+    places = ", ".join(field.pointer or "the body" for field in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return InvalidInput(f"the request is not valid: {places}{more}", errors=found[:100])
+
+
+def respond(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: tuple[FieldError, ...] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    body: dict[str, Any] = {
+        "type": f"urn:graft:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": g.get("request_id", ""),
+    }
+    if errors:
+        body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in errors]
+    return Response(json.dumps(body), status, headers, mimetype=MEDIA_TYPE)
+
+
+_UNION_TAGS = {"train", "fine_tune", "batch_predict"}
+
+
+def _pointer(place: tuple[int | str, ...], context: dict[str, Any]) -> str:
+    """An RFC 6901 pointer. pydantic puts a union's tag first, which is not part of the body."""
+    parts = [str(part) for part in place]
+    if parts and parts[0] in _UNION_TAGS:
+        parts = parts[1:]
+    if context.get("field"):
+        parts.append(str(context["field"]))
+    if not parts and context.get("discriminator"):
+        parts = [str(context["discriminator"]).strip("'")]
+    return "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts)

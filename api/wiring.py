@@ -1,0 +1,23 @@
+"""How views reach what the application was built with."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import current_app
+
+from api.waiting import Waiting
+from shared.inference import ModelServer
+from shared.services import Services
+
+
+def services() -> Services:
+    return cast("Services", current_app.extensions["graft"])
+
+
+def model_server() -> ModelServer:
+    return cast("ModelServer", current_app.extensions["graft.models"])
+
+
+def waiting() -> Waiting:
+    return cast("Waiting", current_app.extensions["graft.waiting"])

@@ -1,0 +1,1 @@
+"""Graft: asynchronous jobs for machine learning, with transfer learning at its heart."""

@@ -1,0 +1,60 @@
+"""What every contract shares: strict parsing, names, and the wire form of a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""A name people choose: models, projects, aliases, schedules."""
+
+Description = Annotated[str, StringConstraints(max_length=2_000)]
+Tags = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=100)],
+        Annotated[str, StringConstraints(max_length=500)],
+    ],
+    Field(max_length=50),
+]
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with milliseconds and a Z, the one way a time is written."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """A Redis time (milliseconds since the epoch) as a datetime in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, values are not coerced, input is never echoed."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, hide_input_in_errors=True, allow_inf_nan=False, frozen=True
+    )
+
+
+class Record(BaseModel):
+    """A response, or part of one."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+Item = TypeVar("Item")
+
+
+class Page(Record, Generic[Item]):
+    """One page of a list. `next` is the `after` of the following request."""
+
+    data: list[Item]
+    has_more: bool
+    next: str | None = None

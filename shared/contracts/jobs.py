@@ -1,0 +1,228 @@
+"""Jobs: what may be asked for, and what is told about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, JsonValue, RootModel, StringConstraints, field_validator, model_validator
+
+from shared.contracts.base import Body, Description, Name, Record, Tags, Time
+from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec, refusal
+from shared.contracts.tables import Format
+from shared.queue import Priority
+from shared.states import JobState
+
+JobType = Literal["train", "fine_tune", "batch_predict"]
+Strategy = Literal["auto", "continue", "l2_sp", "new_head", "stack", "augment", "reweight", "scratch"]
+STRATEGIES: tuple[Strategy, ...] = ("auto", "continue", "l2_sp", "new_head", "scratch")
+"""Those that can be asked for today."""
+
+DatasetId = Annotated[str, StringConstraints(pattern=r"^ds_[0-9A-HJKMNP-TV-Z]{26}$")]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+ModelRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$"),
+]
+"""`name` (its latest version), `name:3`, or `name@alias`."""
+S3Uri = Annotated[
+    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*$", max_length=1_200)
+]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+MetadataValue = Annotated[str, StringConstraints(max_length=1_000)] | int | float | bool | None
+
+
+class ModelTarget(Body):
+    """Where a new model goes: the next version under this name."""
+
+    name: Name
+    description: Description | None = None
+    tags: Tags | None = None
+
+
+class JobBody(Body):
+    """What every type of job takes."""
+
+    priority: Priority = "normal"
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    timeout_seconds: Annotated[int, Field(ge=1)] | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = {}
+    webhook_url: str | None = None
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _no_webhooks_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise refusal("", "webhooks are not available yet; poll the job or wait for it with ?wait=")
+        return value
+
+
+class TrainBody(JobBody):
+    """Fit a model on a dataset and publish it as the next version of `model.name`."""
+
+    type: Literal["train"]
+    dataset: DatasetId
+    target: ColumnName
+    features: Annotated[list[ColumnName], Field(min_length=1, max_length=10_000)] | None = None
+    task: Literal["auto", "classification", "regression"] = "auto"
+    estimator: EstimatorSpec
+    preprocessing: PreprocessingSpec = PreprocessingSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    seed: Seed = 42
+    model: ModelTarget
+
+
+class FineTuneBody(JobBody):
+    """Move a trained version to a new labelled dataset, and say whether that helped."""
+
+    type: Literal["fine_tune"]
+    base_model: ModelRef
+    dataset: DatasetId
+    target: ColumnName
+    strategy: Strategy = "auto"
+    evaluation: EvaluationSpec = EvaluationSpec()
+    seed: Seed = 42
+    model: ModelTarget
+
+    @field_validator("strategy")
+    @classmethod
+    def _available(cls, value: Strategy) -> Strategy:
+        if value not in STRATEGIES:
+            raise refusal("", f"{value} is not available yet; these are: {', '.join(STRATEGIES)}")
+        return value
+
+
+class BatchInput(Body):
+    """A dataset, or objects that are already in the store."""
+
+    dataset: DatasetId | None = None
+    uri: S3Uri | None = None
+    format: Literal["auto"] | Format = "auto"
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.dataset is None) == (self.uri is None):
+            raise refusal("", "give either dataset or uri")
+        if self.dataset is not None and self.format != "auto":
+            raise refusal("format", "a dataset knows its own format; give format with uri only")
+        return self
+
+
+class BatchOutput(Body):
+    """What is written for each row, how, and where (default: below the job's own prefix)."""
+
+    format: Format = "parquet"
+    uri: S3Uri | None = None
+    columns: Literal["all", "id", "none"] = "all"
+    probabilities: bool = True
+
+
+class BatchPredictBody(JobBody):
+    """Score every row of the input with one model version."""
+
+    type: Literal["batch_predict"]
+    model: ModelRef
+    input: BatchInput
+    output: BatchOutput = BatchOutput()
+    id_column: ColumnName | None = None
+    on_bad_row: Literal["fail", "skip"] = "fail"
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    shard_rows: Annotated[int, Field(ge=1_000, le=100_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.on_bad_row == "skip" and "max_error_rate" not in self.model_fields_set:
+            raise refusal(
+                "max_error_rate", 'on_bad_row "skip" needs max_error_rate: the share of rows that may fail'
+            )
+        if self.output.columns == "id" and self.id_column is None:
+            raise refusal("id_column", 'output.columns "id" needs id_column')
+        return self
+
+
+AnyJobBody = TrainBody | FineTuneBody | BatchPredictBody
+
+
+class SubmitBody(RootModel[Annotated[AnyJobBody, Field(discriminator="type")]]):
+    """A job of any type; `type` selects the body."""
+
+
+class Progress(Record):
+    """How far a running job is. `percent` and `eta_seconds` are null while they cannot be known."""
+
+    phase: str
+    completed: int
+    total: int | None
+    unit: str
+    percent: float | None = None
+    eta_seconds: int | None = None
+    details: dict[str, float] = {}
+
+
+class Counts(Record):
+    """Rows of a batch."""
+
+    total: int
+    succeeded: int
+    failed: int
+
+
+class JobError(Record):
+    code: str
+    message: str
+    retryable: bool
+
+
+class Usage(Record):
+    """Of all attempts' children together; the memory is the largest attempt's."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+
+
+class JobLinks(Record):
+    self: str
+    events: str
+    logs: str
+    cancel: str
+    output: str | None = None
+
+
+class Job(Record):
+    """A job as the API tells it."""
+
+    id: str
+    type: JobType
+    status: JobState
+    project: str
+    priority: Priority
+    created_at: Time
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    cancel_requested_at: Time | None = None
+    attempt: int
+    max_attempts: int
+    worker: str | None = None
+    progress: Progress | None = None
+    counts: Counts | None = None
+    spec: dict[str, JsonValue]
+    result: dict[str, Any] | None = None
+    error: JobError | None = None
+    warnings: list[str] = []
+    usage: Usage | None = None
+    metadata: dict[str, JsonValue] = {}
+    parent: str | None = None
+    schedule: str | None = None
+    links: JobLinks
+
+
+class JobEvent(Record):
+    """One thing that happened to a job."""
+
+    id: str
+    event: str
+    state: JobState
+    attempt: int
+    reason: str
+    at: Time

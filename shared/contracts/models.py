@@ -1,0 +1,113 @@
+"""Models, their versions and aliases, and online prediction."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue
+
+from shared.contracts.base import Body, Description, Record, Tags, Time
+
+
+class Model(Record):
+    """A name, and the versions under it."""
+
+    name: str
+    description: str = ""
+    tags: dict[str, str] = {}
+    latest_version: int
+    aliases: dict[str, int] = {}
+    created_at: Time
+    updated_at: Time
+
+
+class ModelPatch(Body):
+    """What can be changed about a model. Fields that are left out stay as they are."""
+
+    description: Description | None = None
+    tags: Tags | None = None
+
+
+class VersionRef(Record):
+    name: str
+    version: int
+
+
+class ModelVersion(Record):
+    """An immutable artifact and everything known about it."""
+
+    name: str
+    version: int
+    description: str = ""
+    tags: dict[str, str] = {}
+    job: str
+    created_at: Time
+    task: Literal["classification", "regression"]
+    estimator: dict[str, Any]
+    preprocessing: dict[str, Any] = {}
+    target: str
+    features: list[str] = []
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    metrics: dict[str, Any]
+    baseline: dict[str, Any] = {}
+    parent: VersionRef | None = None
+    dataset: str
+    seed: int | None = None
+    sha256: str
+    signature: str
+    bytes: int
+    library_versions: dict[str, str]
+    aliases: list[str] = []
+
+
+class AliasBody(Body):
+    version: Annotated[int, Field(ge=1)]
+
+
+class Alias(Record):
+    alias: str
+    version: int
+
+
+class AliasChange(Record):
+    """One move of an alias. `version` is null when it was removed."""
+
+    version: int | None
+    previous: int | None
+    at: Time
+
+
+class LineageNode(Record):
+    kind: Literal["dataset", "job", "version"]
+    id: str
+    name: str | None = None
+    version: int | None = None
+
+
+class LineageEdge(Record):
+    source: str
+    target: str
+    relation: Literal["trained_on", "produced_by", "fine_tuned_from"]
+
+
+class Lineage(Record):
+    """Where a version comes from, back to the first source model."""
+
+    nodes: list[LineageNode]
+    edges: list[LineageEdge]
+
+
+class PredictBody(Body):
+    """Rows to score: one object per row, a value for each column of the model's input schema."""
+
+    rows: Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
+    probabilities: bool = False
+
+
+class Predictions(Record):
+    """`probabilities[i][j]` belongs to row i and `classes[j]`; both are null for a regression."""
+
+    model: VersionRef
+    predictions: list[Any]
+    probabilities: list[list[float]] | None = None
+    classes: list[Any] | None = None

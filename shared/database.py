@@ -1,0 +1,76 @@
+"""The Redis client: one place that turns Redis's troubles into Graft's errors.
+
+A connection that fails is an error of the caller's moment, not of its request: it becomes `Temporary`.
+What Redis says about a command itself (a wrong type, an unknown script) is a defect and stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.client import Pipeline
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from shared import lua
+from shared.errors import Temporary
+
+AWAY = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ClusterDownError,
+)
+
+
+def connect(url: str, *, timeout_seconds: float = 2.0) -> Database:
+    """A client with a connection pool; nothing is sent yet. Calls answer or fail within the timeout."""
+    pool = redis.ConnectionPool.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 1),
+    )
+    return Database(connection_pool=pool)
+
+
+if TYPE_CHECKING:
+    # redis-py types every answer as bytes or str, awaitable or not; with decode_responses it is str, now.
+    _Redis = Any
+else:
+    _Redis = redis.Redis
+
+
+class _GuardedPipeline(Pipeline):
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        try:
+            return super().execute(raise_on_error)
+        except AWAY as error:
+            raise _away(error) from error
+
+
+class Database(_Redis):  # type: ignore[misc]
+    """redis-py's client; `Temporary` instead of connection errors."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_command(*args, **options)
+        except AWAY as error:
+            raise _away(error) from error
+
+    def pipeline(self, transaction: bool = False, shard_hint: str | None = None) -> Any:
+        return _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+    def script(self, name: str) -> Script:
+        """The Lua script of this name, ready to be called with `keys` and `args`."""
+        script: Script = self.register_script(lua.source(name))
+        return script
+
+
+def _away(error: Exception) -> Temporary:
+    return Temporary(f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable")

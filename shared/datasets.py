@@ -1,0 +1,174 @@
+"""The dataset store: records of immutable tables. The rows themselves lie in the object store.
+
+A dataset exists from the moment its record is written, which is after its objects are whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Literal
+
+from ulid import ULID
+
+from shared import keys
+from shared.contracts.base import from_ms
+from shared.contracts.datasets import Dataset, DatasetFile
+from shared.contracts.tables import Column, Format
+from shared.database import Database
+from shared.errors import Conflict, InvalidInput, NotFound
+from shared.jobs import Uses
+from shared.storage import ObjectStore
+
+SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+def new_id() -> str:
+    return f"ds_{ULID()}"
+
+
+class DatasetStore:
+    """Datasets in Redis. Safe to share between threads and processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._redis = database
+        self._delete = database.script("delete_dataset")
+
+    def create(
+        self,
+        project: str,
+        dataset_id: str,
+        *,
+        name: str,
+        format: Format,
+        columns: Sequence[Column],
+        files: Sequence[DatasetFile],
+        uri: str | None = None,
+    ) -> Dataset:
+        """Write the record of a table whose objects are all in the store."""
+        sha256 = joint_digest([file.sha256 for file in files])
+        seconds, microseconds = self._redis.time()
+        record = {
+            "id": dataset_id,
+            "name": name,
+            "project": project,
+            "format": format,
+            "rows": sum(file.rows for file in files),
+            "bytes": sum(file.bytes for file in files),
+            "sha256": sha256,
+            "columns": json.dumps([column.model_dump() for column in columns]),
+            "files": json.dumps([file.model_dump() for file in files]),
+            "created_at": seconds * 1000 + microseconds // 1000,
+            **({"uri": uri} if uri else {}),
+        }
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.dataset(project, dataset_id), mapping=record)
+            pipe.zadd(keys.datasets(project), {dataset_id: 0})
+            pipe.execute()
+        return _to_dataset({name: str(value) for name, value in record.items()})
+
+    def get(self, project: str, dataset_id: str) -> Dataset:
+        """Raises NotFound, also for another project's."""
+        return _to_dataset(self._record(project, dataset_id))
+
+    def files(self, project: str, dataset_id: str) -> list[DatasetFile]:
+        """The objects that hold its rows, in order."""
+        held = json.loads(self._record(project, dataset_id)["files"])
+        return [DatasetFile.model_validate(file) for file in held]
+
+    def page(self, project: str, *, limit: int, after: str | None = None) -> tuple[list[Dataset], bool]:
+        """Newest first: up to `limit` datasets older than `after`, and whether there are more."""
+        upper = f"({after}" if after else "+"
+        ids = self._redis.zrange(
+            keys.datasets(project), upper, "-", desc=True, bylex=True, offset=0, num=limit + 1
+        )
+        with self._redis.pipeline() as pipe:
+            for dataset_id in ids[:limit]:
+                pipe.hgetall(keys.dataset(project, dataset_id))
+            return [_to_dataset(record) for record in pipe.execute() if record], len(ids) > limit
+
+    def delete(self, project: str, dataset_id: str) -> None:
+        """Forget the dataset. Raises NotFound, or Conflict while a live job reads it."""
+        answer = self._delete(
+            keys=[
+                keys.dataset(project, dataset_id),
+                keys.dataset_users(project, dataset_id),
+                keys.datasets(project),
+            ],
+            args=[dataset_id],
+        )
+        if answer == "unknown":
+            raise _unknown(dataset_id)
+        if answer == "used":
+            raise Conflict(f"a job that has not ended reads {dataset_id}", code="dataset_in_use")
+
+    def _record(self, project: str, dataset_id: str) -> dict[str, str]:
+        record: dict[str, str] = self._redis.hgetall(keys.dataset(project, dataset_id))
+        if not record:
+            raise _unknown(dataset_id)
+        return record
+
+
+def used(project: str, dataset_id: str, pointer: str) -> Uses:
+    """What a job says when it reads a dataset, so that the dataset stays while the job lives."""
+    return Uses(keys.dataset(project, dataset_id), keys.dataset_users(project, dataset_id), pointer)
+
+
+def joint_digest(digests: Sequence[str]) -> str:
+    """One file's SHA-256, or the SHA-256 of the list of several."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def tables_at(
+    objects: ObjectStore, key: str, format: Literal["auto"] | Format = "auto"
+) -> tuple[Format, list[str]]:
+    """The keys of the tables at an object's key, or below a prefix (a key that ends in `/`), and their format.
+
+    Below a prefix, names that begin with `_` or `.` are not data (manifests, markers), as in pyarrow and Spark.
+    Raises InvalidInput if there is none, if a format cannot be told, or if there are several.
+    """
+    if key.endswith("/") or not key:
+        found = [
+            item.key for item in objects.list(key) if PurePosixPath(item.key).name[:1] not in {"_", ".", ""}
+        ]
+    else:
+        try:
+            objects.size(key)
+        except NotFound as error:
+            raise InvalidInput(f"there is no object {key}", code="input_not_found") from error
+        found = [key]
+    if not found:
+        raise InvalidInput(f"there is no table below {key}", code="input_not_found")
+    if format != "auto":
+        return format, found
+    formats = {SUFFIXES.get(PurePosixPath(name).suffix.lower()) for name in found}
+    if None in formats:
+        known = ", ".join(SUFFIXES)
+        raise InvalidInput(
+            f"the format of {key} cannot be told from its name ({known})", code="unknown_format"
+        )
+    if len(formats) > 1:
+        listed = ", ".join(sorted(str(name) for name in formats))
+        raise InvalidInput(f"{key} holds several formats: {listed}", code="mixed_formats")
+    return next(name for name in formats if name), found
+
+
+def _unknown(dataset_id: str) -> NotFound:
+    return NotFound(f"there is no dataset {dataset_id}", code="unknown_dataset")
+
+
+def _to_dataset(record: dict[str, str]) -> Dataset:
+    return Dataset(
+        id=record["id"],
+        name=record["name"],
+        project=record["project"],
+        format=record["format"],  # type: ignore[arg-type]
+        rows=int(record["rows"]),
+        bytes=int(record["bytes"]),
+        sha256=record["sha256"],
+        columns=[Column.model_validate(column) for column in json.loads(record["columns"])],
+        uri=record.get("uri"),
+        created_at=from_ms(int(record["created_at"])),
+    )

@@ -1,0 +1,128 @@
+"""The error tree: what callers tell apart, each with a stable code.
+
+    GraftError
+    ├── InvalidInput        422  what was asked for cannot be done as asked
+    │   └── Malformed       400  the request could not be read at all
+    ├── Unauthenticated     401  no key, or an unknown one
+    ├── Forbidden           403  the key lacks the scope
+    ├── NotFound            404  unknown, or another project's
+    ├── Conflict            409  the state of the thing does not allow it
+    ├── TooLarge            413  over a limit that the operator set
+    ├── UnsupportedMedia    415  a content type nobody reads
+    ├── TooMany             429  over a quota; try again later
+    ├── Temporary           503  a server behind us is away; try again
+    ├── LostLease           (internal to workers) another attempt owns the job
+    └── InternalError       500  a defect of ours
+
+The same errors fail a job: `code` and `message` become `job.error`, and
+`retryable` decides whether another attempt can help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One bad field: where (an RFC 6901 JSON pointer) and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+class GraftError(Exception):
+    """Root of every error that Graft raises on purpose."""
+
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    default_code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        errors: Sequence[FieldError] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.errors = tuple(errors)
+
+
+class InvalidInput(GraftError):
+    status = 422
+    default_code = "invalid_input"
+
+    @classmethod
+    def at(cls, pointer: str, detail: str, *, code: str | None = None) -> InvalidInput:
+        """The common case: exactly one field is wrong."""
+        return cls(detail, code=code, errors=[FieldError(pointer, detail)])
+
+
+class Malformed(InvalidInput):
+    status = 400
+    default_code = "malformed"
+
+
+class Unauthenticated(GraftError):
+    status = 401
+    default_code = "unauthenticated"
+
+
+class Forbidden(GraftError):
+    status = 403
+    default_code = "forbidden"
+
+
+class NotFound(GraftError):
+    status = 404
+    default_code = "not_found"
+
+
+class Conflict(GraftError):
+    status = 409
+    default_code = "conflict"
+
+
+class TooLarge(GraftError):
+    status = 413
+    default_code = "too_large"
+
+
+class UnsupportedMedia(GraftError):
+    status = 415
+    default_code = "unsupported_media_type"
+
+
+class TooMany(GraftError):
+    status = 429
+    default_code = "too_many"
+    retryable = True
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 5) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class Temporary(GraftError):
+    status = 503
+    default_code = "temporarily_unavailable"
+    retryable = True
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 2) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class LostLease(GraftError):
+    """The token no longer owns the job: whatever this attempt would write must not be written."""
+
+    default_code = "lost_lease"
+
+
+class InternalError(GraftError):
+    pass

@@ -1,0 +1,508 @@
+"""The job store: every change of a job goes through one Lua script, guarded by its state and its lease.
+
+The hash is the truth. Whoever holds the token of the current lease may renew it, finish the job or give it
+back; a stale token changes nothing. Times are Redis's, in milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ulid import ULID
+
+from shared import keys, queue
+from shared.contracts.base import from_ms
+from shared.contracts.jobs import Counts, Job, JobError, JobEvent, JobLinks, Progress, Usage
+from shared.database import Database
+from shared.errors import Conflict, InvalidInput, LostLease, NotFound, TooMany
+from shared.states import TERMINAL, JobState, sources
+
+FILTERS = ("status", "type", "model", "schedule")
+"""What a list of jobs can be narrowed by; each has an index of its own."""
+
+_SCAN = 200
+_JSON_FIELDS = ("spec", "progress", "counts", "result", "error", "warnings", "usage", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """A record that must exist when a job is accepted, and stay while it lives.
+
+    `pointer` names it in errors.
+    """
+
+    record: str
+    users: str
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A checked request, ready to be accepted."""
+
+    project: str
+    type: str
+    spec: Mapping[str, Any]
+    priority: str = "normal"
+    max_attempts: int = 3
+    timeout_seconds: int | None = None
+    metadata: Mapping[str, Any] | None = None
+    model: str | None = None
+    """The name of the model it makes or uses: what `?model=` finds it by."""
+    parent: str | None = None
+    uses: Sequence[Uses] = ()
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one attempt to write to its job."""
+
+    project: str
+    job_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A model version that comes into being when its job is finished."""
+
+    name: str
+    description: str | None
+    tags: Mapping[str, str] | None
+    fields: Mapping[str, Any]
+
+
+Released = Literal["done", "cancel"]
+
+
+class JobStore:
+    """Jobs in Redis. Safe to share between threads and processes."""
+
+    def __init__(
+        self, database: Database, *, lease_seconds: float, max_live_jobs: int, idempotency_seconds: int
+    ) -> None:
+        self._redis = database
+        self._lease_ms = int(lease_seconds * 1000)
+        self._max_live = max_live_jobs
+        self._idempotency_seconds = idempotency_seconds
+        self._submit = database.script("submit")
+        self._claim = database.script("claim")
+        self._renew = database.script("renew")
+        self._finish = database.script("finish")
+        self._release = database.script("release")
+        self._cancel = database.script("cancel")
+        self._dispatch = database.script("dispatch")
+
+    # What clients do
+
+    def submit(self, new: NewJob, *, idempotency: tuple[str, str] | None = None) -> tuple[str, bool]:
+        """Accept a job, atomically with its wake-up. Returns its id and whether it is a replay.
+
+        `idempotency` is (digest of the Idempotency-Key, digest of the body).
+        Raises InvalidInput if the key came with another body or something the job uses is gone, and
+        TooMany over quota.
+        """
+        job_id = f"job_{ULID()}"
+        project, priority = new.project, new.priority
+        key_digest, body_digest = idempotency or ("", "")
+        indexes = [keys.jobs(project), keys.jobs_by(project, "type", new.type)]
+        if new.model:
+            indexes.append(keys.jobs_by(project, "model", new.model))
+        fields = _encode(
+            type=new.type,
+            spec=new.spec,
+            priority=priority,
+            max_attempts=new.max_attempts,
+            timeout_seconds=new.timeout_seconds,
+            metadata=new.metadata or {},
+            model=new.model,
+            parent=new.parent,
+            request_id=new.request_id,
+        )
+        answer = self._submit(
+            keys=[
+                keys.job(project, job_id),
+                keys.job_events(project, job_id),
+                keys.jobs_by(project, "status", JobState.QUEUED),
+                keys.jobs_by(project, "status", JobState.RUNNING),
+                keys.ready(priority),
+                keys.ready_of(priority, project),
+                queue.queue_name(priority),
+                keys.idempotency(project, key_digest),
+                *indexes,
+                *(key for use in new.uses for key in (use.record, use.users)),
+            ],
+            args=[
+                job_id,
+                project,
+                self._max_live,
+                body_digest,
+                self._idempotency_seconds,
+                queue.wake_up(queue.queue_name(priority)),
+                len(indexes),
+                *fields,
+            ],
+        )
+        match answer:
+            case ["accepted", found]:
+                return found, False
+            case ["replayed", found]:
+                return found, True
+            case ["mismatch"]:
+                raise InvalidInput(
+                    "this Idempotency-Key was used with another body", code="idempotency_key_reused"
+                )
+            case ["quota"]:
+                raise TooMany(
+                    f"the project has {self._max_live} live jobs, its limit; wait for some to end",
+                    code="quota_exceeded",
+                )
+            case ["gone", position]:
+                raise InvalidInput.at(
+                    new.uses[int(position)].pointer, "does not exist any more", code="unknown_reference"
+                )
+        raise AssertionError(f"submit.lua answered {answer!r}")
+
+    def get(self, project: str, job_id: str) -> Job:
+        """The job as it is told. Raises NotFound, also for another project's."""
+        return to_job(self.record(project, job_id))
+
+    def record(self, project: str, job_id: str) -> dict[str, str]:
+        """The raw hash."""
+        found: dict[str, str] = self._redis.hgetall(keys.job(project, job_id))
+        if not found:
+            raise NotFound(f"there is no job {job_id}", code="unknown_job")
+        return found
+
+    def glance(self, project: str, job_id: str) -> tuple[JobState, str]:
+        """State and revision only: what polling and ETags need."""
+        status, revision = self._redis.hmget(keys.job(project, job_id), "status", "revision")
+        if status is None or revision is None:
+            raise NotFound(f"there is no job {job_id}", code="unknown_job")
+        return JobState(status), revision
+
+    def page(
+        self, project: str, filters: Mapping[str, str], *, limit: int, after: str | None = None
+    ) -> tuple[list[Job], bool]:
+        """Newest first: up to `limit` jobs older than `after` that match all filters.
+
+        The flag says whether there are more.
+        """
+        found: list[Job] = []
+        for record in self._scan(project, filters, after):
+            if len(found) == limit:
+                return found, True
+            found.append(to_job(record))
+        return found, False
+
+    def _scan(self, project: str, filters: Mapping[str, str], after: str | None) -> Iterator[dict[str, str]]:
+        index = self._narrowest(project, filters)
+        upper = f"({after}" if after else "+"
+        while ids := self._redis.zrange(index, upper, "-", desc=True, bylex=True, offset=0, num=_SCAN):
+            with self._redis.pipeline() as pipe:
+                for job_id in ids:
+                    pipe.hgetall(keys.job(project, job_id))
+                records = pipe.execute()
+            for record in records:
+                if record and all(record.get(name) == value for name, value in filters.items()):
+                    yield record
+            upper = f"({ids[-1]}"
+
+    def _narrowest(self, project: str, filters: Mapping[str, str]) -> str:
+        candidates = [keys.jobs_by(project, name, value) for name, value in filters.items()]
+        if len(candidates) < 2:
+            return candidates[0] if candidates else keys.jobs(project)
+        with self._redis.pipeline() as pipe:
+            for key in candidates:
+                pipe.zcard(key)
+            return min(zip(pipe.execute(), candidates, strict=True))[1]
+
+    def cancel(self, project: str, job_id: str) -> bool:
+        """Cancel a queued job, or ask a running one to stop.
+
+        True the first time, False if it was asked before. Raises NotFound, or Conflict for a job that has ended.
+        """
+        priority = self._redis.hget(keys.job(project, job_id), "priority") or ""
+        answer = self._cancel(
+            keys=[
+                keys.job(project, job_id),
+                keys.job_events(project, job_id),
+                keys.jobs_by(project, "status", JobState.QUEUED),
+                keys.jobs_by(project, "status", JobState.CANCELLED),
+                keys.ready(priority),
+                keys.ready_of(priority, project),
+                keys.DELAYED,
+            ],
+            args=[job_id, project, keys.member(project, job_id)],
+        )
+        if answer == "unknown":
+            raise NotFound(f"there is no job {job_id}", code="unknown_job")
+        if answer == "terminal":
+            raise Conflict(f"{job_id} has already ended", code="job_ended")
+        return bool(answer != "again")
+
+    def events(
+        self, project: str, job_id: str, *, after: str | None, limit: int
+    ) -> tuple[list[JobEvent], bool]:
+        """Oldest first: up to `limit` events after the one named, and whether there are more."""
+        self.glance(project, job_id)
+        entries = self._redis.xrange(
+            keys.job_events(project, job_id), min=f"({after}" if after else "-", count=limit + 1
+        )
+        found = [
+            JobEvent(
+                id=entry_id,
+                event=fields["event"],
+                state=JobState(fields["state"]),
+                attempt=int(fields["attempt"]),
+                reason=fields["reason"],
+                at=from_ms(int(entry_id.partition("-")[0])),
+            )
+            for entry_id, fields in entries
+        ]
+        return found[:limit], len(found) > limit
+
+    # What workers do
+
+    def claim(self, priority: str, worker: str) -> tuple[Lease, dict[str, str]] | None:
+        """Take the next job of a queue: the lease and the job's hash. None if nothing is ready."""
+        token = secrets.token_hex(16)
+        answer = self._claim(
+            keys=[keys.ready(priority), keys.LEASES, queue.queue_name(priority)],
+            args=[
+                worker,
+                token,
+                self._lease_ms,
+                *sources(JobState.RUNNING),
+                keys.ready_of(priority, "%s"),
+                keys.job("%s", "%s"),
+                keys.job_events("%s", "%s"),
+                keys.jobs_by("%s", "status", JobState.QUEUED),
+                keys.jobs_by("%s", "status", JobState.RUNNING),
+                queue.wake_up(queue.queue_name(priority)),
+            ],
+        )
+        if not answer:
+            return None
+        project, job_id = answer
+        return Lease(project, job_id, token), self.record(project, job_id)
+
+    def renew(self, lease: Lease, **changes: Any) -> bool:
+        """Prolong the lease and note progress. True if the job is asked to stop. Raises LostLease."""
+        answer = self._renew(
+            keys=[keys.job(lease.project, lease.job_id), keys.LEASES],
+            args=[lease.token, keys.member(lease.project, lease.job_id), self._lease_ms, *_encode(**changes)],
+        )
+        if answer == "lost":
+            raise _lost(lease)
+        return bool(answer == "cancel")
+
+    def finish(
+        self,
+        lease: Lease,
+        state: JobState,
+        *,
+        reason: str = "",
+        version: NewVersion | None = None,
+        expired_only: bool = False,
+        **changes: Any,
+    ) -> int:
+        """End the job, together with its one effect. Returns the number of the new model version, or 0.
+
+        Sending it twice is sending it once. Raises LostLease, and then nothing has changed.
+        """
+        project, job_id = lease.project, lease.job_id
+        fields = _encode(**changes)
+        model_keys: list[str] = []
+        model_args: list[str] = []
+        if version:
+            model_keys = [
+                keys.model(project, version.name),
+                keys.model_versions(project, version.name),
+                keys.models(project),
+            ]
+            template = keys.model_version(project, version.name, 0).removesuffix("0") + "%d"
+            model_args = [
+                template,
+                version.name,
+                "" if version.description is None else version.description,
+                "" if version.tags is None else json.dumps(version.tags),
+                *_encode(**version.fields),
+            ]
+        answer, number = self._finish(
+            keys=[
+                keys.job(project, job_id),
+                keys.job_events(project, job_id),
+                keys.LEASES,
+                keys.jobs_by(project, "status", JobState.RUNNING),
+                keys.jobs_by(project, "status", state),
+                *model_keys,
+            ],
+            args=[
+                lease.token,
+                keys.member(project, job_id),
+                job_id,
+                state,
+                JobState.RUNNING,
+                reason,
+                "expired" if expired_only else "",
+                len(fields) // 2,
+                *fields,
+                *model_args,
+            ],
+        )
+        if answer == "lost":
+            raise _lost(lease)
+        return int(number)
+
+    def release(
+        self,
+        lease: Lease,
+        priority: str,
+        *,
+        reason: str,
+        delay_seconds: float = 0.0,
+        charged: bool = True,
+        expired_only: bool = False,
+    ) -> Released:
+        """Give the job back to its queue. Raises LostLease.
+
+        Answers "cancel", and changes nothing, if the job was asked to stop meanwhile: finish it as cancelled.
+        """
+        project, job_id = lease.project, lease.job_id
+        answer = self._release(
+            keys=[
+                keys.job(project, job_id),
+                keys.job_events(project, job_id),
+                keys.LEASES,
+                keys.jobs_by(project, "status", JobState.RUNNING),
+                keys.jobs_by(project, "status", JobState.QUEUED),
+                keys.ready(priority),
+                keys.ready_of(priority, project),
+                keys.DELAYED,
+                queue.queue_name(priority),
+            ],
+            args=[
+                lease.token,
+                keys.member(project, job_id),
+                job_id,
+                project,
+                " ".join(sources(JobState.QUEUED)),
+                reason,
+                "expired" if expired_only else "",
+                int(delay_seconds * 1000),
+                "0" if charged else "1",
+                queue.wake_up(queue.queue_name(priority)),
+            ],
+        )
+        if answer == "lost":
+            raise _lost(lease)
+        return "cancel" if answer == "cancel" else "done"
+
+    # What upkeep does
+
+    def dispatch(self, *, rewake_seconds: float, limit: int = 500) -> tuple[int, int]:
+        """Make due retries ready and make up for lost wake-ups. Returns how many of each."""
+        moved, pushed = self._dispatch(
+            keys=[
+                keys.DELAYED,
+                *(key for name in queue.PRIORITIES for key in (keys.ready(name), queue.queue_name(name))),
+            ],
+            args=[
+                limit,
+                int(rewake_seconds * 1000),
+                keys.job("%s", "%s"),
+                keys.ready_of("%s", "%s"),
+                *(
+                    part
+                    for name in queue.PRIORITIES
+                    for part in (name, queue.wake_up(queue.queue_name(name)))
+                ),
+            ],
+        )
+        return int(moved), int(pushed)
+
+    def expired(self, *, limit: int = 100) -> list[tuple[Lease, dict[str, str]]]:
+        """Running jobs whose lease has run out, with the token that still stands in them."""
+        seconds, microseconds = self._redis.time()
+        now = seconds * 1000 + microseconds // 1000
+        found = []
+        for member in self._redis.zrange(keys.LEASES, "-inf", now, byscore=True, offset=0, num=limit):
+            project, job_id = keys.split_member(member)
+            record = self._redis.hgetall(keys.job(project, job_id))
+            found.append((Lease(project, job_id, record.get("token", "")), record))
+        return found
+
+
+def _lost(lease: Lease) -> LostLease:
+    return LostLease(f"{lease.job_id}: the lease belongs to another attempt")
+
+
+def _encode(**fields: Any) -> list[str]:
+    """Field, value pairs for a hash. None is left out; what is not a string or number becomes JSON."""
+    pairs: list[str] = []
+    for name, value in fields.items():
+        if value is not None:
+            plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+            pairs += [name, str(value) if plain else json.dumps(value, separators=(",", ":"))]
+    return pairs
+
+
+def decode(record: Mapping[str, str], names: Iterable[str] = _JSON_FIELDS) -> dict[str, Any]:
+    """The JSON fields of a hash, parsed; the others as they are."""
+    chosen = frozenset(names)
+    return {name: json.loads(value) if name in chosen else value for name, value in record.items()}
+
+
+def to_job(record: Mapping[str, str]) -> Job:
+    """The public form of a job's hash."""
+    held = decode(record)
+    job_id, state = held["id"], JobState(held["status"])
+    here = f"/v1/jobs/{job_id}"
+    result = held.get("result")
+    if result is not None and "model_version" in held:
+        result = {"model": {"name": held["model"], "version": int(held["model_version"])}, **result}
+    return Job(
+        id=job_id,
+        type=held["type"],
+        status=state,
+        project=held["project"],
+        priority=held["priority"],
+        created_at=from_ms(int(held["created_at"])),
+        started_at=_time(held, "started_at"),
+        finished_at=_time(held, "finished_at"),
+        cancel_requested_at=_time(held, "cancel_requested_at"),
+        attempt=int(held["attempt"]),
+        max_attempts=int(held["max_attempts"]),
+        worker=held.get("worker"),
+        progress=_parsed(Progress, held.get("progress")),
+        counts=_parsed(Counts, held.get("counts")),
+        spec=held["spec"],
+        result=result if state in TERMINAL else None,
+        error=_parsed(JobError, held.get("error")),
+        warnings=held.get("warnings", []),
+        usage=_parsed(Usage, held.get("usage")),
+        metadata=held.get("metadata", {}),
+        parent=held.get("parent"),
+        schedule=held.get("schedule"),
+        links=JobLinks(
+            self=here,
+            events=f"{here}/events",
+            logs=f"{here}/logs",
+            cancel=f"{here}/cancel",
+            output=f"{here}/output" if held["type"] == "batch_predict" else None,
+        ),
+    )
+
+
+def _time(held: Mapping[str, Any], name: str) -> Any:
+    return from_ms(int(held[name])) if name in held else None
+
+
+def _parsed(record: Any, value: Any) -> Any:
+    return None if value is None else record.model_validate(value)

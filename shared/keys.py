@@ -1,0 +1,127 @@
+"""Every Redis key and every object key. Nothing else builds one.
+
+Redis (`P` a project, `Q` a queue). Lists of things are sorted sets with equal scores, read in the order of
+their names (ids are ULIDs, so that is the order of creation) and paged in constant time:
+
+    graft:p:P:job:<id>                 hash    the job; the truth about it
+    graft:p:P:job:<id>:events          stream  what happened to it
+    graft:p:P:jobs                     zset    the project's jobs
+    graft:p:P:jobs:<field>:<value>     zset    the same, by status, type, model or schedule
+    graft:p:P:idempotency:<digest>     hash    what an Idempotency-Key stands for
+    graft:p:P:dataset:<id>             hash
+    graft:p:P:dataset:<id>:users       set     live jobs that read it
+    graft:p:P:datasets                 zset
+    graft:p:P:model:<name>             hash    description, tags, latest_version
+    graft:p:P:model:<name>:versions    zset    version numbers
+    graft:p:P:model:<name>:version:<n> hash
+    graft:p:P:model:<name>:aliases     hash    alias → version
+    graft:p:P:model:<name>:alias:<a>   stream  its history
+    graft:p:P:models                   zset
+
+    graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
+    graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
+    graft:delayed                      zset    queued jobs that wait for their retry, by when
+    graft:leases                       zset    running jobs, by the deadline of their lease
+    graft:workers                      hash    each worker's last sign of life
+
+`graft:delayed` and `graft:leases` span projects: their members are `P/<id>`.
+
+Objects, all immutable, below the project:
+
+    P/datasets/<id>/data.<ext>
+    P/jobs/<id>/<token>/model.joblib
+    P/jobs/<id>/<token>/output/part-00000.parquet, …, _manifest.json
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DELAYED: Final = "graft:delayed"
+LEASES: Final = "graft:leases"
+WORKERS: Final = "graft:workers"
+
+
+def job(project: str, job_id: str) -> str:
+    return f"graft:p:{project}:job:{job_id}"
+
+
+def job_events(project: str, job_id: str) -> str:
+    return f"{job(project, job_id)}:events"
+
+
+def jobs(project: str) -> str:
+    return f"graft:p:{project}:jobs"
+
+
+def idempotency(project: str, digest: str) -> str:
+    return f"graft:p:{project}:idempotency:{digest}"
+
+
+def ready(queue: str) -> str:
+    return f"graft:ready:{queue}"
+
+
+def ready_of(queue: str, project: str) -> str:
+    return f"graft:ready:{queue}:{project}"
+
+
+def dataset(project: str, dataset_id: str) -> str:
+    return f"graft:p:{project}:dataset:{dataset_id}"
+
+
+def datasets(project: str) -> str:
+    return f"graft:p:{project}:datasets"
+
+
+def models(project: str) -> str:
+    return f"graft:p:{project}:models"
+
+
+def model(project: str, name: str) -> str:
+    return f"graft:p:{project}:model:{name}"
+
+
+def model_versions(project: str, name: str) -> str:
+    return f"{model(project, name)}:versions"
+
+
+def model_version(project: str, name: str, version: int) -> str:
+    return f"{model(project, name)}:version:{version}"
+
+
+def member(project: str, job_id: str) -> str:
+    """A job as a member of an index that spans projects."""
+    return f"{project}/{job_id}"
+
+
+def split_member(value: str) -> tuple[str, str]:
+    project, _, job_id = value.partition("/")
+    return project, job_id
+
+
+def dataset_object(project: str, dataset_id: str, extension: str) -> str:
+    return f"{project}/datasets/{dataset_id}/data.{extension}"
+
+
+def attempt_prefix(project: str, job_id: str, token: str) -> str:
+    """Below it lies everything that one attempt writes to the store, so that a stale one harms nothing."""
+    return f"{project}/jobs/{job_id}/{token}/"
+
+
+def jobs_by(project: str, field: str, value: str) -> str:
+    """Ids of the jobs whose `field` (type, model, schedule) is `value`."""
+    return f"graft:p:{project}:jobs:{field}:{value}"
+
+
+def dataset_users(project: str, dataset_id: str) -> str:
+    """Live jobs that read the dataset: while there is one it cannot be deleted."""
+    return f"{dataset(project, dataset_id)}:users"
+
+
+def model_aliases(project: str, name: str) -> str:
+    return f"{model(project, name)}:aliases"
+
+
+def alias_history(project: str, name: str, alias: str) -> str:
+    return f"{model(project, name)}:alias:{alias}"

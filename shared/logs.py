@@ -1,0 +1,77 @@
+"""Structured logs: one JSON object a line on standard error, from our code and from the libraries alike.
+
+`bind` adds fields (`request_id`, `job_id`, `attempt`) to every line that the current thread writes inside it.
+Values of fields that look like secrets are masked, whoever logs them.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+_SECRET_WORDS = ("password", "secret", "authorization", "api_key", "signing_key", "token", "cookie")
+_QUIET = ("boto3", "botocore", "urllib3", "s3transfer", "kombu", "amqp")
+
+
+def configure(level: str = "INFO", **fields: str) -> None:
+    """Set up logging for this process; `fields` (such as `process="api"`) go into every line."""
+
+    def stamp(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**fields, **event}
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        stamp,
+        _mask,
+    ]
+    renderer = structlog.processors.JSONRenderer()
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "json": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+            "root": {"handlers": ["stderr"], "level": level},
+            "loggers": {name: {"level": "WARNING"} for name in _QUIET},
+        }
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def get(name: str) -> Any:
+    """A logger: `log.info("event_name", field=value)`."""
+    return structlog.get_logger(name)
+
+
+@contextmanager
+def bind(**fields: Any) -> Iterator[None]:
+    """Fields for every line that this thread writes inside the block."""
+    with structlog.contextvars.bound_contextvars(**fields):
+        yield
+
+
+def _mask(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in event:
+        if any(word in name.lower() for word in _SECRET_WORDS):
+            event[name] = "***"
+    return event

@@ -1,0 +1,42 @@
+-- What every script needs: Redis's clock, the only one for leases, and one way to change a job.
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Apply field, value pairs (ARGV from `first` on) to a hash.
+local function set_fields(key, first)
+  for i = first, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+end
+
+-- Every change of a job raises its revision (its ETag).
+local function touch(job)
+  redis.call('HINCRBY', job, 'revision', 1)
+end
+
+-- Append to the event log of a job. Its length is capped so that no job can fill the memory.
+local function record(events, event, state, attempt, reason)
+  redis.call('XADD', events, 'MAXLEN', '~', 1000, '*',
+    'event', event, 'state', state, 'attempt', attempt or 0, 'reason', reason or '')
+end
+
+-- Move a job's id from the index of one state to that of another.
+local function move(from_index, to_index, id)
+  redis.call('ZREM', from_index, id)
+  redis.call('ZADD', to_index, 0, id)
+end
+
+-- Put a job into the ready set of its project; the project takes its turn at the end of the line.
+local function make_ready(ready, ready_of, project, id, now)
+  redis.call('ZADD', ready_of, now, id)
+  redis.call('ZADD', ready, 'NX', now, project)
+end
+
+-- The job no longer uses what it named when it was accepted.
+local function release_uses(job, id)
+  local uses = redis.call('HGET', job, 'uses')
+  if uses then
+    for key in string.gmatch(uses, '%S+') do redis.call('SREM', key, id) end
+  end
+end

@@ -1,0 +1,39 @@
+-- Give the queue's next job to a worker, with a fresh token and a lease. Projects take turns.
+-- If jobs remain and no wake-up lies in the queue (one was lost), a new one is left for the next worker.
+--
+-- KEYS  1 ready  2 leases  3 Celery list
+-- ARGV  1 worker  2 token  3 lease in ms  4 permitted source state  10 wake-up
+--       5.. key templates with the project (and id) as %s: ready of a project, job, events, index queued, index running
+-- Returns {} when nothing is ready, else {project, id}
+local ready, leases = KEYS[1], KEYS[2]
+local worker, token, lease, source = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local now = now_ms()
+
+while true do
+  local project = redis.call('ZRANGE', ready, 0, 0)[1]
+  if not project then return {} end
+  local ready_of = string.format(ARGV[5], project)
+  local id = redis.call('ZPOPMIN', ready_of)[1]
+  if redis.call('EXISTS', ready_of) == 1 then
+    redis.call('ZADD', ready, now, project)
+  else
+    redis.call('ZREM', ready, project)
+  end
+  local job = id and string.format(ARGV[6], project, id)
+  if job and redis.call('HGET', job, 'status') == source then
+    local held = redis.call('HMGET', job, 'attempt', 'uncharged')
+    local attempt = tonumber(held[1])
+    if held[2] ~= '1' then attempt = attempt + 1 end
+    redis.call('HSET', job, 'status', 'running', 'attempt', attempt, 'uncharged', 0, 'token', token,
+      'worker', worker, 'attempt_started_at', now)
+    redis.call('HSETNX', job, 'started_at', now)
+    touch(job)
+    move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)
+    redis.call('ZADD', leases, now + lease, project .. '/' .. id)
+    record(string.format(ARGV[7], project, id), 'claimed', 'running', attempt, worker)
+    if redis.call('EXISTS', ready) == 1 and redis.call('EXISTS', KEYS[3]) == 0 then
+      redis.call('LPUSH', KEYS[3], ARGV[10])
+    end
+    return {project, id}
+  end
+end

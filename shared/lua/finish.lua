@@ -1,0 +1,49 @@
+-- End a running job: its terminal state, its result and its one effect (a model version), all or nothing.
+--
+-- KEYS  1 job  2 events  3 leases  4 index: running  5 index: the final state
+--       with a model version: 6 model  7 its versions  8 the project's models
+-- ARGV  1 token  2 member  3 job id  4 final state  5 permitted source states  6 reason
+--       7 'expired': only if the lease has run out (a rescuer asks), else ''
+--       8 n: how many fields of the hash follow, then n field, value pairs
+--       with a model version: template of its key (%d the number), model name, description and tags ('' to keep),
+--       then field, value pairs of the version
+-- Returns {'done', version | 0} | {'lost', 0}
+local job, leases = KEYS[1], KEYS[3]
+local id, state, now = ARGV[3], ARGV[4], now_ms()
+
+local held = redis.call('HMGET', job, 'token', 'status', 'attempt', 'finished_by', 'model_version')
+if held[4] == ARGV[1] then return {'done', tonumber(held[5] or 0)} end  -- the answer to this very call was lost
+if held[1] ~= ARGV[1] or not string.find(ARGV[5], held[2] or '?', 1, true) then return {'lost', 0} end
+if ARGV[7] == 'expired' then
+  local deadline = redis.call('ZSCORE', leases, ARGV[2])
+  if deadline and tonumber(deadline) > now then return {'lost', 0} end
+end
+
+local last = 8 + 2 * tonumber(ARGV[8])
+for i = 9, last, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
+
+local version = 0
+if KEYS[6] then
+  local model, name = KEYS[6], ARGV[last + 2]
+  version = redis.call('HINCRBY', model, 'latest_version', 1)
+  redis.call('HSETNX', model, 'name', name)
+  redis.call('HSETNX', model, 'created_at', now)
+  redis.call('HSET', model, 'updated_at', now)
+  if ARGV[last + 3] ~= '' then redis.call('HSET', model, 'description', ARGV[last + 3]) end
+  if ARGV[last + 4] ~= '' then redis.call('HSET', model, 'tags', ARGV[last + 4]) end
+  redis.call('ZADD', KEYS[7], version, version)
+  redis.call('ZADD', KEYS[8], 0, name)
+  local key = string.format(ARGV[last + 1], version)
+  set_fields(key, last + 5)
+  redis.call('HSET', key, 'version', version, 'created_at', now)
+  redis.call('HSET', job, 'model_version', version)
+end
+
+redis.call('HSET', job, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])
+redis.call('HDEL', job, 'token')
+touch(job)
+move(KEYS[4], KEYS[5], id)
+redis.call('ZREM', leases, ARGV[2])
+release_uses(job, id)
+record(KEYS[2], state, state, held[3], ARGV[6])
+return {'done', version}

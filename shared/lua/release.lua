@@ -1,0 +1,35 @@
+-- Give a running job back to its queue: for a retry, a rescue, or because its worker is stopping.
+--
+-- KEYS  1 job  2 events  3 leases  4 index: running  5 index: queued  6 ready  7 ready of the project
+--       8 delayed  9 Celery list
+-- ARGV  1 token  2 member  3 job id  4 project  5 permitted source states  6 reason
+--       7 'expired': only if the lease has run out (a rescuer asks), else ''
+--       8 delay in ms  9 '1': the attempt does not count (the worker was told to stop)  10 wake-up
+-- Returns 'done' | 'lost' | 'cancel' (nothing changed: the caller ends the job as cancelled)
+local job, leases = KEYS[1], KEYS[3]
+local id, project, now = ARGV[3], ARGV[4], now_ms()
+
+local held = redis.call('HMGET', job, 'token', 'status', 'attempt', 'cancel_requested_at')
+if held[1] ~= ARGV[1] or not string.find(ARGV[5], held[2] or '?', 1, true) then return 'lost' end
+if ARGV[7] == 'expired' then
+  local deadline = redis.call('ZSCORE', leases, ARGV[2])
+  if deadline and tonumber(deadline) > now then return 'lost' end
+end
+if held[4] then return 'cancel' end
+
+redis.call('HSET', job, 'status', 'queued', 'uncharged', ARGV[9])
+redis.call('HDEL', job, 'token', 'worker', 'progress', 'counts')
+if ARGV[9] == '1' then redis.call('HINCRBY', job, 'interruptions', 1) end
+touch(job)
+move(KEYS[4], KEYS[5], id)
+redis.call('ZREM', leases, ARGV[2])
+record(KEYS[2], 'requeued', 'queued', held[3], ARGV[6])
+
+local delay = tonumber(ARGV[8])
+if delay > 0 then
+  redis.call('ZADD', KEYS[8], now + delay, ARGV[2])
+else
+  make_ready(KEYS[6], KEYS[7], project, id, now)
+  redis.call('LPUSH', KEYS[9], ARGV[10])
+end
+return 'done'

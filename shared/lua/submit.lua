@@ -1,0 +1,42 @@
+-- Accept a job: idempotency, quota, existence of what it uses, hash, indexes and wake-up in one step.
+--
+-- KEYS  1 job  2 events  3 index: queued  4 index: running  5 ready  6 ready of the project  7 Celery list
+--       8 idempotency  then `n_indexes` other indexes, then pairs: record that must exist, set of its users
+-- ARGV  1 job id  2 project  3 most live jobs  4 digest of the body ('' without an Idempotency-Key)
+--       5 seconds to keep it  6 wake-up  7 n_indexes  8.. field, value of the hash
+-- Returns {'accepted', id} | {'replayed', id} | {'mismatch'} | {'quota'} | {'gone', position of the missing record}
+local id, project, digest = ARGV[1], ARGV[2], ARGV[4]
+local job, idempotency = KEYS[1], KEYS[8]
+
+if redis.call('EXISTS', job) == 1 then return {'accepted', id} end  -- the client sent this very call again
+if digest ~= '' then
+  local seen = redis.call('HMGET', idempotency, 'digest', 'job')
+  if seen[1] == digest then return {'replayed', seen[2]} end
+  if seen[1] then return {'mismatch'} end
+end
+if redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[3]) then return {'quota'} end
+
+local first_use = 9 + tonumber(ARGV[7])
+for i = first_use, #KEYS, 2 do
+  if redis.call('EXISTS', KEYS[i]) == 0 then return {'gone', (i - first_use) / 2} end
+end
+
+local now = now_ms()
+local uses = {}
+for i = first_use, #KEYS, 2 do
+  redis.call('SADD', KEYS[i + 1], id)
+  uses[#uses + 1] = KEYS[i + 1]
+end
+set_fields(job, 8)
+redis.call('HSET', job, 'id', id, 'project', project, 'status', 'queued', 'attempt', 0, 'interruptions', 0,
+  'created_at', now, 'revision', 1, 'uses', table.concat(uses, ' '))
+redis.call('ZADD', KEYS[3], 0, id)
+for i = 9, first_use - 1 do redis.call('ZADD', KEYS[i], 0, id) end
+record(KEYS[2], 'submitted', 'queued', 0, '')
+if digest ~= '' then
+  redis.call('HSET', idempotency, 'digest', digest, 'job', id)
+  redis.call('EXPIRE', idempotency, ARGV[5])
+end
+make_ready(KEYS[5], KEYS[6], project, id, now)
+redis.call('LPUSH', KEYS[7], ARGV[6])
+return {'accepted', id}

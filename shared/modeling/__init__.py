@@ -1,0 +1,28 @@
+"""What a fitted model is, and how it predicts: imported by the API and the worker alike.
+
+    rows / Arrow batch ──align──▶ columns by name and type ──Encoder──▶ float32 matrix ──estimator──▶
+    Prediction
+
+Nothing here fits anything (that is `worker.learning`), and importing it needs numpy, pyarrow and joblib only;
+scikit-learn is imported by joblib, and only for a model that contains trees.
+"""
+
+from shared.modeling.alignment import Alignment, BadCell, align
+from shared.modeling.artifact import dump, load
+from shared.modeling.encoder import Encoder
+from shared.modeling.model import Model, Prediction
+from shared.modeling.network import Network
+from shared.modeling.rows import rows_to_batch
+
+__all__ = [
+    "Alignment",
+    "BadCell",
+    "Encoder",
+    "Model",
+    "Network",
+    "Prediction",
+    "align",
+    "dump",
+    "load",
+    "rows_to_batch",
+]

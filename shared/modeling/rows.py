@@ -1,0 +1,106 @@
+"""JSON rows of an online prediction as an Arrow batch, or an error that points at every bad field.
+
+Strict on purpose: a key that the model does not know is an error, since a misspelt column would otherwise be
+imputed in silence; a number as text is an error, since JSON has numbers. `null` is a missing value, and
+allowed where the model imputes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from shared.contracts.tables import ColumnType
+from shared.errors import FieldError, InvalidInput
+from shared.modeling.columns import ARROW_TYPES
+from shared.modeling.parsing import parse_date, parse_datetime, shown
+
+MAX_ERRORS = 100
+_INT64 = 2**63
+
+
+def rows_to_batch(rows: Sequence[Any], schema: Mapping[str, Any], pointer: str = "/rows") -> Any:
+    """A `pa.RecordBatch` with the columns of `Model.schema()`, in its order.
+
+    Raises InvalidInput with at most MAX_ERRORS field errors such as `/rows/3/age: is required`.
+    """
+    errors: list[FieldError] = []
+    inputs = schema["inputs"]
+    known = {item["name"] for item in inputs}
+    cells: list[list[Any]] = [[] for _ in inputs]
+    for position, row in enumerate(rows):
+        place = f"{pointer}/{position}"
+        if not isinstance(row, Mapping):
+            errors.append(FieldError(place, "should be an object with one key for each column"))
+            continue
+        errors.extend(_unknown(row, known, place))
+        for item, values in zip(inputs, cells, strict=True):
+            try:
+                values.append(_cell(row, item))
+            except ValueError as error:
+                errors.append(FieldError(f"{place}/{escaped(item['name'])}", str(error)))
+        if len(errors) >= MAX_ERRORS:
+            break
+    if errors:
+        sentence = "the rows do not fit the model's schema"
+        raise InvalidInput(sentence, code="invalid_rows", errors=errors[:MAX_ERRORS])
+    arrays = [pa.array(v, ARROW_TYPES[item["type"]]) for item, v in zip(inputs, cells, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, names=[item["name"] for item in inputs])
+
+
+def escaped(key: str) -> str:
+    """A key as one token of an RFC 6901 JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _unknown(row: Mapping[str, Any], known: set[str], place: str) -> list[FieldError]:
+    extra = [str(key) for key in row if key not in known]
+    return [FieldError(f"{place}/{escaped(key)}", "is not a column of the model") for key in extra]
+
+
+def _cell(row: Mapping[str, Any], item: Mapping[str, Any]) -> Any:
+    """The value for Arrow. Raises ValueError with what is wrong."""
+    name = item["name"]
+    if name not in row:
+        raise ValueError("is required")
+    value = row[name]
+    if value is None:
+        if not item.get("nullable", True):
+            raise ValueError("may not be null: the model was trained with missing: fail")
+        return None
+    return _typed(value, item["type"])
+
+
+def _typed(value: Any, kind: ColumnType) -> Any:
+    if kind in ("integer", "number"):
+        return _number(value, kind)
+    if kind == "boolean":
+        if not isinstance(value, bool):
+            raise ValueError("should be true or false")
+        return value
+    if not isinstance(value, str):
+        expected = "a string" if kind == "string" else f"a {kind} as a string"
+        raise ValueError(f"should be {expected}")  # noqa: TRY004  one error for every bad cell
+    if kind == "string":
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ValueError("is not valid Unicode text")
+        return value
+    return parse_date(value) if kind == "date" else parse_datetime(value)
+
+
+def _number(value: Any, kind: ColumnType) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        expected = "an integer" if kind == "integer" else "a number"
+        raise ValueError(f"should be {expected}")  # noqa: TRY004
+    if not -_INT64 <= value < _INT64 and (kind == "integer" or isinstance(value, int)):
+        raise ValueError("is out of range")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("should be a finite number")
+    if kind == "integer":
+        if value != int(value):
+            raise ValueError(f"should be an integer, not {shown(str(value))}")
+        return int(value)
+    return float(value)

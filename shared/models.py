@@ -1,0 +1,248 @@
+"""The model registry: names, immutable versions, and aliases with an append-only history.
+
+Versions come into being in `finish.lua`, together with the end of the job that made them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared import keys
+from shared.contracts.base import from_ms
+from shared.contracts.models import (
+    AliasChange,
+    Lineage,
+    LineageEdge,
+    LineageNode,
+    Model,
+    ModelVersion,
+    VersionRef,
+)
+from shared.database import Database
+from shared.errors import Conflict, NotFound
+
+JSON_FIELDS = (
+    "tags",
+    "estimator",
+    "preprocessing",
+    "features",
+    "schema",
+    "metrics",
+    "baseline",
+    "parent",
+    "library_versions",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Where a version's bytes lie, and what vouches for them."""
+
+    project: str
+    name: str
+    version: int
+    job_id: str
+    key: str
+    bytes: int
+    sha256: str
+    signature: str
+
+
+class ModelStore:
+    """Models in Redis. Safe to share between threads and processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._redis = database
+        self._set_alias = database.script("set_alias")
+
+    def get(self, project: str, name: str) -> Model:
+        """Raises NotFound, also for another project's."""
+        with self._redis.pipeline() as pipe:
+            pipe.hgetall(keys.model(project, name))
+            pipe.hgetall(keys.model_aliases(project, name))
+            record, aliases = pipe.execute()
+        if not record:
+            raise _unknown(name)
+        return _to_model(record, aliases)
+
+    def page(self, project: str, *, limit: int, after: str | None = None) -> tuple[list[Model], bool]:
+        """By name: up to `limit` models after the one named, and whether there are more."""
+        lower = f"({after}" if after else "-"
+        names = self._redis.zrange(keys.models(project), lower, "+", bylex=True, offset=0, num=limit + 1)
+        with self._redis.pipeline() as pipe:
+            for name in names[:limit]:
+                pipe.hgetall(keys.model(project, name))
+                pipe.hgetall(keys.model_aliases(project, name))
+            answers = iter(pipe.execute())
+        return [_to_model(record, aliases) for record, aliases in zip(answers, answers, strict=True)], len(
+            names
+        ) > limit
+
+    def update(self, project: str, name: str, changes: Mapping[str, Any]) -> Model:
+        """Change description or tags."""
+        self.get(project, name)
+        fields = {
+            field: value if isinstance(value, str) else json.dumps(value) for field, value in changes.items()
+        }
+        if fields:
+            self._redis.hset(keys.model(project, name), mapping=fields)
+        return self.get(project, name)
+
+    def resolve(self, project: str, ref: str) -> tuple[str, int]:
+        """`name` (latest), `name:3` or `name@alias` as (name, version). Raises NotFound."""
+        name, _, alias = ref.partition("@")
+        if alias:
+            version = self._redis.hget(keys.model_aliases(project, name), alias)
+            if version is None:
+                raise NotFound(f"the model {name} has no alias {alias}", code="unknown_alias")
+            return name, int(version)
+        name, _, number = ref.partition(":")
+        if not number:
+            return name, self.get(project, name).latest_version
+        if self._redis.zscore(keys.model_versions(project, name), number) is None:
+            raise _unknown_version(name, int(number))
+        return name, int(number)
+
+    def version(self, project: str, name: str, number: int) -> ModelVersion:
+        """Raises NotFound."""
+        with self._redis.pipeline() as pipe:
+            pipe.hgetall(keys.model_version(project, name, number))
+            pipe.hgetall(keys.model_aliases(project, name))
+            record, aliases = pipe.execute()
+        if not record:
+            raise _unknown_version(name, number)
+        return _to_version(record, aliases)
+
+    def versions(
+        self, project: str, name: str, *, limit: int, after: str | None = None
+    ) -> tuple[list[ModelVersion], bool]:
+        """Newest first: up to `limit` versions below `after`, and whether there are more."""
+        upper = f"({after}" if after else "+inf"
+        numbers = self._redis.zrange(
+            keys.model_versions(project, name),
+            upper,
+            "-inf",
+            desc=True,
+            byscore=True,
+            offset=0,
+            num=limit + 1,
+        )
+        if not numbers and not after:
+            raise _unknown(name)
+        return [self.version(project, name, int(number)) for number in numbers[:limit]], len(numbers) > limit
+
+    def artifact(self, project: str, name: str, number: int) -> Artifact:
+        """Where the version's bytes are. Raises NotFound."""
+        fields = ("job", "artifact_key", "bytes", "sha256", "signature")
+        job_id, key, size, sha256, signature = self._redis.hmget(
+            keys.model_version(project, name, number), *fields
+        )
+        if key is None:
+            raise _unknown_version(name, number)
+        return Artifact(project, name, number, job_id, key, int(size), sha256, signature)
+
+    def set_alias(self, project: str, name: str, alias: str, version: int) -> int:
+        """Point the alias at a version. Raises NotFound."""
+        return self._move_alias(project, name, alias, str(version))
+
+    def rollback_alias(self, project: str, name: str, alias: str) -> int:
+        """Move the alias back to the version it had before. Raises NotFound, or Conflict if there is none."""
+        return self._move_alias(project, name, alias, "rollback")
+
+    def delete_alias(self, project: str, name: str, alias: str) -> None:
+        self._move_alias(project, name, alias, "delete")
+
+    def _move_alias(self, project: str, name: str, alias: str, wanted: str) -> int:
+        answer = self._set_alias(
+            keys=[
+                keys.model(project, name),
+                keys.model_versions(project, name),
+                keys.model_aliases(project, name),
+                keys.alias_history(project, name, alias),
+            ],
+            args=[alias, wanted],
+        )
+        match answer:
+            case ["set", number]:
+                return int(number)
+            case ["deleted"]:
+                return 0
+            case ["unknown_model"]:
+                raise _unknown(name)
+            case ["unknown_alias"]:
+                raise NotFound(f"the model {name} has no alias {alias}", code="unknown_alias")
+            case ["no_history"]:
+                raise Conflict(f"{alias} has pointed at no other version before", code="no_previous_version")
+        raise _unknown_version(name, int(wanted) if wanted.isdigit() else 0)
+
+    def alias_history(self, project: str, name: str, alias: str) -> list[AliasChange]:
+        """Newest first. Raises NotFound for an alias that never was."""
+        entries = self._redis.xrevrange(keys.alias_history(project, name, alias))
+        if not entries:
+            raise NotFound(f"the model {name} has no alias {alias}", code="unknown_alias")
+        return [
+            AliasChange(
+                version=int(fields["version"]) if fields["version"] else None,
+                previous=int(fields["previous"]) if fields["previous"] else None,
+                at=from_ms(int(entry_id.partition("-")[0])),
+            )
+            for entry_id, fields in entries
+        ]
+
+    def lineage(self, project: str, name: str, number: int) -> Lineage:
+        """Back from a version through its job, its dataset and its parents, to the first source."""
+        nodes: dict[str, LineageNode] = {}
+        edges: list[LineageEdge] = []
+        current: VersionRef | None = VersionRef(name=name, version=number)
+        while current and (here := _node_id(current)) not in nodes:
+            held = self.version(project, current.name, current.version)
+            nodes[here] = LineageNode(kind="version", id=here, name=held.name, version=held.version)
+            nodes[held.job] = LineageNode(kind="job", id=held.job)
+            nodes[held.dataset] = LineageNode(kind="dataset", id=held.dataset)
+            edges.append(LineageEdge(source=held.job, target=here, relation="produced_by"))
+            edges.append(LineageEdge(source=held.dataset, target=held.job, relation="trained_on"))
+            if held.parent:
+                edges.append(
+                    LineageEdge(source=_node_id(held.parent), target=here, relation="fine_tuned_from")
+                )
+            current = held.parent
+        return Lineage(nodes=list(nodes.values()), edges=edges)
+
+
+def _node_id(ref: VersionRef) -> str:
+    return f"{ref.name}:{ref.version}"
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"there is no model {name}", code="unknown_model")
+
+
+def _unknown_version(name: str, number: int) -> NotFound:
+    return NotFound(f"the model {name} has no version {number}", code="unknown_version")
+
+
+def _to_model(record: Mapping[str, str], aliases: Mapping[str, str]) -> Model:
+    return Model(
+        name=record["name"],
+        description=record.get("description", ""),
+        tags=json.loads(record.get("tags", "{}")),
+        latest_version=int(record["latest_version"]),
+        aliases={alias: int(version) for alias, version in aliases.items()},
+        created_at=from_ms(int(record["created_at"])),
+        updated_at=from_ms(int(record["updated_at"])),
+    )
+
+
+def _to_version(record: Mapping[str, str], aliases: Mapping[str, str]) -> ModelVersion:
+    held: dict[str, Any] = {
+        field: json.loads(value) if field in JSON_FIELDS else value for field, value in record.items()
+    }
+    held["created_at"] = from_ms(int(held["created_at"]))
+    held["aliases"] = sorted(alias for alias, version in aliases.items() if version == held["version"])
+    for field in ("version", "bytes", "seed"):
+        if field in held:
+            held[field] = int(held[field])
+    return ModelVersion.model_validate(held)

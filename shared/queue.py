@@ -1,0 +1,74 @@
+"""The Celery queues, and the wake-ups that lie in them.
+
+A wake-up says "there is a job in this queue" and nothing more: the worker that takes it claims whichever
+job's turn it is. So wake-ups are all alike. One that arrives twice finds nothing to claim, one that is lost is
+made up by the dispatcher, and a forged one harms nobody.
+
+A wake-up is an ordinary Celery message (task protocol 2 in kombu's Redis envelope), built here so that the
+Lua script that accepts a job can push it in the same atomic step. tests/integration/test_queue.py holds it to
+what kombu itself would have written.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Final, Literal
+from uuid import uuid4
+
+Priority = Literal["high", "normal", "low"]
+PRIORITIES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
+
+WAKE_TASK: Final = "graft.wake"
+
+
+def queue_name(priority: str) -> str:
+    """The Celery queue (and so the Redis list) of a priority."""
+    return f"graft.{priority}"
+
+
+QUEUES: Final = tuple(queue_name(priority) for priority in PRIORITIES)
+
+
+def priority_of(queue: str) -> str:
+    return queue.removeprefix("graft.")
+
+
+_BODY: Final = base64.b64encode(
+    json.dumps([[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]).encode()
+).decode()
+
+
+def wake_up(queue: str) -> str:
+    """One wake-up, as it lies in the Redis list. Each has ids of its own: kombu acknowledges by them."""
+    message_id = str(uuid4())
+    return json.dumps(
+        {
+            "body": _BODY,
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {
+                "lang": "py",
+                "task": WAKE_TASK,
+                "id": message_id,
+                "root_id": message_id,
+                "parent_id": None,
+                "group": None,
+                "retries": 0,
+                "timelimit": [None, None],
+                "argsrepr": "()",
+                "kwargsrepr": "{}",
+                "origin": "graft",
+                "ignore_result": True,
+            },
+            "properties": {
+                "correlation_id": message_id,
+                "reply_to": "",
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "priority": 0,
+                "body_encoding": "base64",
+                "delivery_tag": str(uuid4()),
+            },
+        }
+    )

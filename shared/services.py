@@ -1,0 +1,69 @@
+"""The one composition root: builds every client and store from the settings, for the API and the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared import database, storage
+from shared.config import Settings
+from shared.database import Database
+from shared.datasets import DatasetStore
+from shared.jobs import JobStore
+from shared.models import ModelStore
+from shared.signing import Signer
+from shared.storage import ObjectStore
+from shared.workers import WorkerStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a view or a task may need. Safe to share between threads."""
+
+    settings: Settings
+    database: Database
+    objects: ObjectStore
+    signer: Signer
+    jobs: JobStore
+    datasets: DatasetStore
+    models: ModelStore
+    workers: WorkerStore
+
+
+def build(settings: Settings) -> Services:
+    """Make all clients. Nothing is sent to any server yet."""
+    redis = database.connect(settings.redis_url.get_secret_value())
+    return Services(
+        settings=settings,
+        database=redis,
+        objects=_objects(settings),
+        signer=Signer(settings.signing_key.get_secret_value()),
+        jobs=JobStore(
+            redis,
+            lease_seconds=settings.lease_seconds,
+            max_live_jobs=settings.max_live_jobs,
+            idempotency_seconds=settings.idempotency_seconds,
+        ),
+        datasets=DatasetStore(redis),
+        models=ModelStore(redis),
+        workers=WorkerStore(redis),
+    )
+
+
+def _objects(settings: Settings) -> ObjectStore:
+    def client(endpoint_url: str | None) -> S3Client:
+        secret = settings.s3_secret_access_key
+        return storage.connect(
+            endpoint_url=endpoint_url,
+            access_key_id=settings.s3_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            region=settings.s3_region,
+        )
+
+    public = settings.s3_public_endpoint_url
+    return ObjectStore(
+        client(settings.s3_endpoint_url), settings.s3_bucket, public_client=client(public) if public else None
+    )

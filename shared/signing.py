@@ -1,0 +1,56 @@
+"""Signatures of model artifacts: HMAC-SHA256 (RFC 2104) under `GRAFT_SIGNING_KEY`.
+
+joblib opens a pickle, and a pickle can run anything. So an artifact is opened only if its bytes hash to the
+digest in its record, and the record's signature binds that digest to the project, the model name and the job
+that made it. A changed byte, a swapped file or a record written by somebody else is refused unopened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from shared.errors import GraftError
+
+_CONTEXT = "graft-model-artifact-v1"
+
+
+class BadSignature(GraftError):
+    """The artifact is not what was signed. It has not been opened."""
+
+    default_code = "bad_signature"
+    status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a signature vouches for."""
+
+    project: str
+    name: str
+    job_id: str
+    sha256: str
+
+    def _message(self) -> bytes:
+        return "\n".join((_CONTEXT, self.project, self.name, self.job_id, self.sha256)).encode()
+
+
+class Signer:
+    """Holds the key; never shows it."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    def sign(self, what: Signed) -> str:
+        """The signature as hexadecimal text."""
+        return hmac.new(self._key, what._message(), hashlib.sha256).hexdigest()
+
+    def verify(self, what: Signed, signature: str, content: bytes) -> None:
+        """Raises BadSignature unless `content` is what was signed."""
+        if not hmac.compare_digest(self.sign(what).encode(), signature.encode()):
+            raise BadSignature(f"the signature of {what.name} does not match its record; it was not opened")
+        if not hmac.compare_digest(hashlib.sha256(content).hexdigest(), what.sha256):
+            raise BadSignature(
+                f"the artifact of {what.name} is not the one that was signed; it was not opened"
+            )

@@ -1,0 +1,187 @@
+"""The object store over boto3: immutable objects under unique keys.
+
+Nothing here relies on conditional writes, user metadata or overwriting: not every S3 has them. What makes an
+object count is a pointer in Redis that is set after the object is whole.
+boto3's errors become Graft's: `Temporary` when the store is away, `NotFound` for a missing object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import InvalidInput, NotFound, Temporary
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHUNK_BYTES = 2**20
+_TRANSFER = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=32 * 2**20, use_threads=False)
+_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
+_DENIED = {"403", "AccessDenied"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object's size in bytes and the SHA-256 of its content, both measured while it was moved."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    key: str
+    bytes: int
+
+
+def connect(
+    *,
+    endpoint_url: str | None,
+    access_key_id: str | None,
+    secret_access_key: str | None,
+    region: str,
+    read_timeout_seconds: float = 60.0,
+) -> S3Client:
+    """A boto3 client; nothing is sent yet. Without credentials boto3 looks for them in its usual places."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        region_name=region,
+        config=Config(
+            connect_timeout=3,
+            read_timeout=read_timeout_seconds,
+            retries={"mode": "standard", "max_attempts": 3},
+            s3={"addressing_style": "path" if endpoint_url else "auto"},
+            # boto3's default checksums go out as trailers and break ranged reads on other servers than AWS's.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+class ObjectStore:
+    """One bucket. Safe to share between threads."""
+
+    def __init__(self, client: S3Client, bucket: str, *, public_client: S3Client | None = None) -> None:
+        self._client = client
+        self._public = public_client or client
+        self.bucket = bucket
+
+    def at(self, bucket: str) -> ObjectStore:
+        """The same server, another bucket."""
+        return ObjectStore(self._client, bucket, public_client=self._public)
+
+    def check(self) -> None:
+        """Raises Temporary unless the bucket can be reached with our credentials."""
+        with _translated(self.bucket):
+            self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+
+    def put(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> Stored:
+        """Upload a file, in parts if it is large; it becomes visible when it is whole."""
+        stored = digest(path)
+        with _translated(key), path.open("rb") as source:
+            self._client.upload_fileobj(
+                source, self.bucket, key, ExtraArgs={"ContentType": content_type}, Config=_TRANSFER
+            )
+        return stored
+
+    def put_bytes(self, key: str, content: bytes, *, content_type: str = "application/json") -> Stored:
+        with _translated(key):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=content_type)
+        return Stored(len(content), hashlib.sha256(content).hexdigest())
+
+    def get_bytes(self, key: str) -> bytes:
+        with _translated(key):
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def download(self, key: str, path: Path) -> Stored:
+        """Copy an object into a file, a chunk at a time."""
+        hashed = hashlib.sha256()
+        size = 0
+        with _translated(key), path.open("wb") as file:
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            for chunk in body.iter_chunks(CHUNK_BYTES):
+                hashed.update(chunk)
+                size += len(chunk)
+                file.write(chunk)
+        return Stored(size, hashed.hexdigest())
+
+    def size(self, key: str) -> int:
+        """Bytes of an object. Raises NotFound."""
+        with _translated(key):
+            return self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """The objects below a prefix, in the order of their keys."""
+        with _translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield Listed(item["Key"], item["Size"])
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine."""
+        with _translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def link(self, key: str, *, seconds: int, filename: str | None = None) -> str:
+        """A presigned URL that anyone may GET until it expires."""
+        params: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
+        if filename:
+            params["ResponseContentDisposition"] = f'attachment; filename="{filename}"'
+        return self._public.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds)
+
+
+def digest(path: Path) -> Stored:
+    """Size and SHA-256 of a file on disk."""
+    with path.open("rb") as file:
+        return Stored(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """`s3://bucket/some/key` as (bucket, key)."""
+    parts = urlsplit(uri, allow_fragments=False)
+    key = uri.removeprefix(f"s3://{parts.netloc}/")
+    return parts.netloc, key
+
+
+def allowed_bucket(uri: str, allowed: tuple[str, ...], *, pointer: str) -> tuple[str, str]:
+    """(bucket, key) of a user's URI. Raises InvalidInput at `pointer` for a bucket that may not be used."""
+    bucket, key = split_uri(uri)
+    if bucket not in allowed:
+        raise InvalidInput.at(
+            pointer, f"the bucket {bucket} is not one that may be used here", code="bucket_not_allowed"
+        )
+    if any(part in {".", ".."} for part in key.split("/")):
+        raise InvalidInput.at(pointer, "a key may not hold . or .. as a part", code="bad_uri")
+    return bucket, key
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _MISSING:
+            raise NotFound(f"the store has no {what}", code="object_not_found") from error
+        if code in _DENIED:
+            raise Temporary(f"the store refuses our credentials for {what}", code="storage_denied") from error
+        raise Temporary(f"the store answered {code} for {what}", code="storage_unavailable") from error
+    except BotoCoreError as error:
+        raise Temporary(
+            f"the store cannot be used right now ({type(error).__name__})", code="storage_unavailable"
+        ) from error

@@ -1,0 +1,52 @@
+"""Tables in files: CSV, Parquet and JSON Lines, read and written as streams in constant memory.
+
+    profile(path, format)          → what is in it, every row checked
+    read(path, format, columns)    → record batches of known types
+    open_writer(path, format, …)   → the way back
+
+Every complaint about a file is an InvalidInput (422) whose message names the place. Codes:
+
+    empty_table         no bytes, or no columns
+    no_rows             columns but no rows
+    too_many_columns    over Limits.max_columns
+    empty_column_name   a name of no characters
+    bad_column_name     a control character in a name, or a name over Limits.max_name_length
+    duplicate_column    two columns (or keys of one object) with one name
+    missing_column      `read` was asked for a column that is not there
+    type_mismatch       `read` met a cell that does not fit the declared type
+    row_too_long        a CSV row or JSON line over Limits.max_row_bytes
+    nul_byte            CSV, JSON Lines: a NUL byte
+    invalid_utf8        CSV, JSON Lines: bytes that are not UTF-8
+    ragged_row          CSV: a row with more or fewer values than the header
+    stray_quote         CSV: a quote in the middle of a value
+    unbalanced_quotes   CSV: a quote that is never closed
+    bad_csv             CSV: anything else that Arrow's parser refuses
+    bad_json_line       JSON Lines: not JSON, not an object, NaN, a number no double can hold
+    nested_value        JSON Lines: an array or object as a value
+    mixed_types         JSON Lines: one key with values of different types
+    corrupt_parquet     Parquet: damaged or cut short
+    nested_column       Parquet: a list, struct or map
+    schema_mismatch     files of one table that have different columns
+    unsupported_type    Parquet: binary, time, duration and other types with no column type
+"""
+
+from shared.tables.column_types import canonical_type, column_type
+from shared.tables.contracts import Limits, Profile
+from shared.tables.joining import joint_columns
+from shared.tables.profiling import profile
+from shared.tables.reading import preview, read, read_all
+from shared.tables.writing import Writer, open_writer
+
+__all__ = [
+    "Limits",
+    "Profile",
+    "Writer",
+    "canonical_type",
+    "column_type",
+    "joint_columns",
+    "open_writer",
+    "preview",
+    "profile",
+    "read",
+    "read_all",
+]

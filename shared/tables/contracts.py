@@ -1,0 +1,28 @@
+"""What the readers promise and what bounds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contracts.tables import Column, Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds that keep one hostile file from taking the process with it."""
+
+    max_columns: int = 10_000
+    #: Bytes of one CSV row or JSON line, its line end included.
+    max_row_bytes: int = 16 * 2**20
+    #: Characters of one column name.
+    max_name_length: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one pass over a whole table found."""
+
+    format: Format
+    #: Data rows; neither the header nor blank lines count.
+    rows: int
+    columns: tuple[Column, ...]

@@ -1,0 +1,87 @@
+"""Reading columns of known types: as a stream, whole, or a few rows to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from shared.tables.column_types import canonical_type
+from shared.tables.contracts import Limits
+from shared.tables.conversion import iso_text
+from shared.tables.csv_reader import read_csv
+from shared.tables.jsonl_reader import read_jsonl
+from shared.tables.parquet_reader import read_parquet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shared.contracts.tables import Column, Format
+
+BATCH_ROWS = 65_536
+
+
+def read(
+    path: Path,
+    format: Format,
+    columns: Sequence[Column],
+    batch_rows: int = BATCH_ROWS,
+    limits: Limits = Limits(),  # noqa: B008
+) -> Iterator[pa.RecordBatch]:
+    """The rows of the file, in its order and in constant memory, as batches of at most `batch_rows` rows.
+
+    Every batch has exactly `columns`, in that order; batches of wide rows have fewer rows. CSV and JSON Lines
+    columns come in `canonical_type(column.type)`, Parquet columns in the file's own type, decoded (see
+    `column_types`). Raises InvalidInput where the file is damaged, lacks a column (`missing_column`) or a cell
+    does not fit the declared type (`type_mismatch`), always naming the row; those before it are yielded.
+    """
+    match format:
+        case "csv":
+            return read_csv(path, columns, batch_rows, limits)
+        case "parquet":
+            return read_parquet(path, columns, batch_rows, limits)
+        case "jsonl":
+            return read_jsonl(path, columns, batch_rows, limits)
+
+
+def read_all(
+    path: Path,
+    format: Format,
+    columns: Sequence[Column],
+    limits: Limits = Limits(),  # noqa: B008
+) -> pa.Table:
+    """The same as one table in memory. Only `columns` are decoded."""
+    batches = list(read(path, format, columns, limits=limits))
+    if batches:
+        return pa.Table.from_batches(batches)
+    return pa.schema([(column.name, canonical_type(column.type)) for column in columns]).empty_table()
+
+
+def preview(
+    path: Path,
+    format: Format,
+    columns: Sequence[Column],
+    rows: int = 20,
+) -> list[dict[str, object]]:
+    """The first rows, ready for JSON: dates as ISO 8601 text, what JSON has no number for (NaN) as None."""
+    shown: list[dict[str, object]] = []
+    for batch in read(path, format, columns, batch_rows=max(1, rows)):
+        first = batch.slice(0, rows - len(shown))
+        shown += pa.table([_json_ready(c) for c in first.columns], names=first.schema.names).to_pylist()
+        if len(shown) >= rows:
+            break
+    return shown
+
+
+def _json_ready(values: pa.Array) -> pa.Array:
+    """As integers, finite floats, booleans and text. Dates become text: Python's end at 9999."""
+    if pt.is_decimal(values.type):
+        values = values.cast(pa.float64())
+    if pt.is_floating(values.type):
+        return pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
+    if pt.is_temporal(values.type):
+        return iso_text(values)
+    return values

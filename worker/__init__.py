@@ -1,0 +1,1 @@
+"""The working side: Celery, and nothing that speaks HTTP."""

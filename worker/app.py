@@ -1,0 +1,83 @@
+"""The Celery application. Celery brings wake-ups to threads; everything that must not go wrong is Redis's.
+
+`python -m worker` starts it. Celery's own ideas of reliability (late acknowledgement, the visibility timeout,
+`reject_on_worker_lost`) play no part: a lost or repeated message neither loses nor repeats a job.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+from kombu.entity import Queue
+
+from shared import logs, queue, services
+from shared.config import Settings
+from worker.station import Station
+
+SECRET_VARIABLES = ("GRAFT_REDIS_URL", "GRAFT_S3_SECRET_ACCESS_KEY", "GRAFT_SIGNING_KEY", "GRAFT_API_KEYS")
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery application whose tasks find their station at `app.station`."""
+    app = Celery("graft", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
+    app.conf.update(
+        task_queues=[Queue(name, exchange="", routing_key=name) for name in queue.QUEUES],  # type: ignore[no-untyped-call]
+        task_default_queue=queue.queue_name("normal"),
+        task_create_missing_queues=False,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_pool="threads",
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "queue_order_strategy": "priority",
+            "priority_steps": [0],
+            "socket_timeout": 5,
+            "socket_connect_timeout": 3,
+            "health_check_interval": 10,
+        },
+    )
+    app.settings = settings
+    return app
+
+
+app = make_app(Settings())
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _logging(**_: Any) -> None:
+    logs.configure(app.settings.log_level, process="worker")
+
+
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def _open_station(sender: str, instance: Any, **_: Any) -> None:
+    # The children's forkserver inherits this process's environment: take the secrets out of it first.
+    for name in SECRET_VARIABLES:
+        os.environ.pop(name, None)
+    app.station = Station(services.build(app.settings), name=sender, concurrency=instance.concurrency)
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _start(**_: Any) -> None:
+    app.station.start()
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _drain(**_: Any) -> None:
+    if station := getattr(app, "station", None):
+        station.drain()
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _stop(**_: Any) -> None:
+    if station := getattr(app, "station", None):
+        station.stop()

@@ -1,0 +1,160 @@
+"""The process that computes one attempt.
+
+It is forked from a forkserver that has scikit-learn loaded, knows neither Redis nor the store, and talks to its
+supervisor in JSON over one pipe: `progress`, `warning`, and at last `outcome` or `error`.
+It dies with its supervisor: on Linux the kernel sees to it, elsewhere a thread that watches the pipe.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import threadpoolctl
+
+from shared import logs
+from shared.contracts.tables import Column
+from shared.errors import GraftError
+from worker.handlers import HANDLERS
+from worker.handlers.base import Assignment, ModelFile, Outcome, TableFiles
+
+log = logs.get(__name__)
+
+_PROGRESS_SECONDS = 0.2
+_PR_SET_PDEATHSIG = 1
+
+
+def main(
+    connection: Connection, lifeline: Connection, assignment: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    """Run the attempt and report. Never raises; the exit code is 0 if a report was sent."""
+    _die_with_supervisor(lifeline)
+    logs.configure(settings["log_level"], process="child")
+    report = Report(connection)
+    with (
+        logs.bind(
+            job_id=assignment["job_id"], attempt=assignment["attempt"], request_id=settings["request_id"]
+        ),
+        threadpoolctl.threadpool_limits(settings["threads"]),
+    ):
+        try:
+            work = unpack(assignment)
+            outcome = HANDLERS[work.type](work, report)
+            report.outcome(outcome)
+        except BaseException as error:
+            report.error(error)
+
+
+class Report:
+    """What a handler calls its context: messages to the supervisor, not more often than it can use them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last = ("", 0.0)
+
+    def progress(self, phase: str, completed: int, total: int | None, unit: str, **details: float) -> None:
+        now = time.monotonic()
+        if phase == self._last[0] and completed != total and now - self._last[1] < _PROGRESS_SECONDS:
+            return
+        self._last = (phase, now)
+        self._send(
+            "progress",
+            {"phase": phase, "completed": completed, "total": total, "unit": unit, "details": details},
+        )
+
+    def warn(self, message: str) -> None:
+        self._send("warning", message)
+
+    def outcome(self, outcome: Outcome) -> None:
+        packed = {**asdict(outcome), "result": outcome.result, "version": outcome.version}
+        self._send("outcome", {**packed, "usage": _usage()})
+
+    def error(self, error: BaseException) -> None:
+        code, message, retryable = describe(error)
+        if code == "internal_error":
+            log.error("attempt_crashed", exc_info=error)
+        self._send("error", {"code": code, "message": message, "retryable": retryable, "usage": _usage()})
+
+    def _send(self, kind: str, content: Any) -> None:
+        self._connection.send_bytes(json.dumps([kind, content], default=_plain).encode())
+
+
+def describe(error: BaseException) -> tuple[str, str, bool]:
+    """What the user is told of an error: code, message, and whether another attempt can help."""
+    if isinstance(error, GraftError):
+        return error.code, error.message, error.retryable
+    if isinstance(error, MemoryError):
+        return "out_of_memory", "the job needed more memory than it may have", False
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "disk_full", "the worker's disk is full", True
+    return (
+        "internal_error",
+        f"an error of Graft's own ({type(error).__name__}); the worker's log has it",
+        False,
+    )
+
+
+def unpack(packed: Mapping[str, Any]) -> Assignment:
+    """An assignment as it was before `inputs.pack` made JSON of it."""
+    model = packed["model"]
+    return Assignment(
+        job_id=packed["job_id"],
+        type=packed["type"],
+        attempt=packed["attempt"],
+        spec=packed["spec"],
+        workdir=Path(packed["workdir"]),
+        tables={
+            role: TableFiles(
+                format=table["format"],
+                paths=tuple(Path(path) for path in table["paths"]),
+                columns=tuple(Column.model_validate(column) for column in table["columns"]),
+                rows=table["rows"],
+                sha256=table["sha256"],
+                names=tuple(table["names"]),
+            )
+            for role, table in packed["tables"].items()
+        },
+        model=ModelFile(**{**model, "path": Path(model["path"])}) if model else None,
+    )
+
+
+def _usage() -> dict[str, float]:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "cpu_seconds": own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime,
+        "peak_rss_bytes": max(own.ru_maxrss, children.ru_maxrss) * unit,
+    }
+
+
+def _die_with_supervisor(lifeline: Connection) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        try:
+            lifeline.recv_bytes()  # nothing is ever sent: it returns when the supervisor is gone
+        except (EOFError, OSError):
+            os._exit(70)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be reported")

@@ -1,0 +1,47 @@
+"""How the learning handlers read their table and speak while they fit."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import pyarrow as pa
+from threadpoolctl import threadpool_info
+
+from shared.contracts.tables import Column
+from shared.modeling.columns import Table
+from shared.tables import read_all
+from worker.handlers.base import Context, TableFiles
+from worker.learning.estimators import Hooks
+
+
+def read_table(files: TableFiles, columns: Sequence[Column], context: Context) -> Table:
+    """These columns of all files as one table in memory."""
+    parts = []
+    for number, path in enumerate(files.paths):
+        context.progress("reading", number, len(files.paths), "files")
+        parts.append(read_all(path, files.format, columns))
+    context.progress("reading", len(parts), len(parts), "files")
+    return pa.concat_tables(parts, promote_options="permissive")
+
+
+def fitting_hooks(context: Context) -> Hooks:
+    """Phases, epochs with their running loss, trees, and warnings, as the job's progress."""
+
+    def step(completed: int, total: int, unit: str, loss: float | None) -> None:
+        details = {} if loss is None else {"loss": loss}
+        context.progress("fitting", completed, total, unit, **details)
+
+    return Hooks(on_step=step, on_phase=lambda name: context.progress(name, 0, 1, "steps"), warn=context.warn)
+
+
+def allowed_threads() -> int:
+    """As many as the numeric libraries of this process may use, which the supervisor limits."""
+    return max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
+
+
+def library_versions() -> dict[str, str]:
+    """What the model was made with, and needs to be opened again."""
+    names = ("graft", "numpy", "scikit-learn", "scipy", "pyarrow", "joblib")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,0 +1,128 @@
+"""Lays an attempt's inputs into its work directory, so that its child needs no credentials.
+
+Every byte is checked on the way: a dataset against its recorded digest, an artifact against its signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from shared import datasets, storage
+from shared.contracts.datasets import DatasetFile
+from shared.contracts.tables import Format
+from shared.errors import InvalidInput, NotFound
+from shared.services import Services
+from shared.signing import Signed
+from worker.handlers.base import Assignment, ModelFile, TableFiles
+
+Check = Callable[[], None]
+
+
+def gather(services: Services, record: Mapping[str, Any], workdir: Path, check: Check) -> Assignment:
+    """Download what the job needs. `check` is called between steps and may raise to stop."""
+    spec, project = record["spec"], record["project"]
+    source = spec.get("input", {"dataset": spec.get("dataset")})
+    if source.get("dataset"):
+        table = _dataset(services, project, source["dataset"], workdir, check)
+    else:
+        table = _objects(services, source["uri"], source["format"], workdir, check)
+    ref = spec.get("base_model") if record["type"] == "fine_tune" else spec.get("model")
+    return Assignment(
+        job_id=record["id"],
+        type=record["type"],
+        attempt=int(record["attempt"]),
+        spec=spec,
+        workdir=workdir,
+        tables={"dataset": table},
+        model=_model(services, project, ref, workdir) if isinstance(ref, str) else None,
+    )
+
+
+def pack(assignment: Assignment) -> dict[str, Any]:
+    """The assignment in plain values, to be handed to another process."""
+    packed = asdict(assignment)
+    packed["workdir"] = str(assignment.workdir)
+    for table in packed["tables"].values():
+        table["paths"] = [str(path) for path in table["paths"]]
+        table["columns"] = [column.model_dump() for column in table["columns"]]
+    if packed["model"]:
+        packed["model"]["path"] = str(packed["model"]["path"])
+    return packed
+
+
+def _dataset(services: Services, project: str, dataset_id: str, workdir: Path, check: Check) -> TableFiles:
+    dataset = services.datasets.get(project, dataset_id)
+    files = services.datasets.files(project, dataset_id)
+    paths = []
+    for number, file in enumerate(files):
+        check()
+        path = workdir / f"input-{number:05d}.{dataset.format}"
+        _fetch(services, file, path)
+        paths.append(path)
+    return TableFiles(
+        format=dataset.format,
+        paths=tuple(paths),
+        columns=tuple(dataset.columns),
+        rows=dataset.rows,
+        sha256=dataset.sha256,
+        names=tuple(PurePosixPath(file.key).name for file in files),
+    )
+
+
+def _fetch(services: Services, file: DatasetFile, path: Path) -> None:
+    try:
+        stored = services.objects.at(file.bucket).download(file.key, path)
+    except NotFound as error:
+        raise InvalidInput(
+            f"the object {file.key} of the dataset is gone from the store", code="dataset_gone"
+        ) from error
+    if stored.sha256 != file.sha256:
+        raise InvalidInput(
+            f"the object {file.key} has changed since it became a dataset; register it again",
+            code="dataset_changed",
+        )
+
+
+def _objects(
+    services: Services, uri: str, format: Literal["auto"] | Format, workdir: Path, check: Check
+) -> TableFiles:
+    """The objects of a URI, as they are now; their columns are for the handler to find out."""
+    bucket, key = storage.split_uri(uri)
+    objects = services.objects.at(bucket)
+    found, names = datasets.tables_at(objects, key, format)
+    paths, digests = [], []
+    for number, name in enumerate(names):
+        check()
+        path = workdir / f"input-{number:05d}.{found}"
+        digests.append(objects.download(name, path).sha256)
+        paths.append(path)
+    return TableFiles(
+        format=found,
+        paths=tuple(paths),
+        columns=(),
+        rows=0,
+        sha256=datasets.joint_digest(digests),
+        names=tuple(PurePosixPath(name).name for name in names),
+    )
+
+
+def _model(services: Services, project: str, ref: str, workdir: Path) -> ModelFile:
+    name, number = services.models.resolve(project, ref)
+    artifact = services.models.artifact(project, name, number)
+    content = services.objects.get_bytes(artifact.key)
+    services.signer.verify(
+        Signed(project, name, artifact.job_id, artifact.sha256), artifact.signature, content
+    )
+    path = workdir / "source.joblib"
+    path.write_bytes(content)
+    version = services.models.version(project, name, number)
+    return ModelFile(
+        path=path,
+        sha256=artifact.sha256,
+        name=name,
+        version=number,
+        record=version.model_dump(mode="json", by_alias=True),
+    )

@@ -1,0 +1,13 @@
+"""Fitting, evaluation and transfer: everything that turns labelled rows into a `shared.modeling.Model`.
+
+data.py            task, labels, features of a table
+splitting.py       held-out rows and folds
+preprocessing.py   fits an Encoder
+losses.py, objective.py, optimizers.py     the engine that fits a Network
+defaults.py        what `null` parameters stand for
+estimators.py      an estimator spec → a fitted Model; networks.py and trees.py do the work
+calibration.py     honest probabilities for hinge losses
+evaluation.py      metrics; significance.py the gain and its interval
+strategies.py      ways to move a source model to a target; selection.py compares them; report.py tells
+baseline.py        training statistics that drift is measured against
+"""

@@ -1,0 +1,63 @@
+"""Training statistics of every input column and of the target, as JSON: what later drift is measured
+against."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from shared.contracts.tables import Column
+from shared.modeling.columns import column, instants, numbers
+from worker.learning.data import Labelled
+from worker.learning.preprocessing import category_counts
+
+#: Listed per text column; the rest is one number.
+TOP_CATEGORIES = 20
+#: Deciles with both ends: the bins of the population stability index.
+QUANTILES = tuple(part / 10 for part in range(11))
+
+
+def baseline(data: Labelled) -> dict[str, Any]:
+    """{rows, columns: {name: {...}}, target: {...}} of these (training) rows. Times are seconds since
+    1970."""
+    columns = {item.name: _described(data, item) for item in data.features}
+    return {"rows": data.rows, "columns": columns, "target": _target(data)}
+
+
+def _described(data: Labelled, item: Column) -> dict[str, Any]:
+    values = column(data.table, item.name)
+    if item.type == "string":
+        counts = category_counts(values)
+        top = [{"value": word, "count": count} for word, count in counts[:TOP_CATEGORIES]]
+        rest = sum(count for _, count in counts[TOP_CATEGORIES:])
+        missing = values.null_count / max(data.rows, 1)
+        return {"type": item.type, "missing": missing, "distinct": len(counts), "top": top, "rest": rest}
+    found = instants(values) if item.type in ("date", "datetime") else numbers(values)
+    missing = float(np.isnan(found).mean()) if len(found) else 0.0
+    found = found[~np.isnan(found)]
+    if item.type == "boolean":
+        return {
+            "type": item.type,
+            "missing": missing,
+            "true": int(found.sum()),
+            "false": int((found == 0).sum()),
+        }
+    return {"type": item.type, "missing": missing, **_spread(found)}
+
+
+def _target(data: Labelled) -> dict[str, Any]:
+    if data.task == "regression":
+        return {"name": data.target.name, **_spread(data.y)}
+    counts = np.bincount(data.y, minlength=len(data.classes)).tolist()
+    labels = [{"label": label, "count": count} for label, count in zip(data.classes, counts, strict=True)]
+    return {"name": data.target.name, "labels": labels}
+
+
+def _spread(found: Any) -> dict[str, Any]:
+    if not len(found):
+        return {"mean": None, "std": None, "quantiles": None}
+    quantiles = [float(value) for value in np.quantile(found, QUANTILES)]
+    std = float(found.std())
+    return {"mean": float(found.mean()), "std": std if math.isfinite(std) else None, "quantiles": quantiles}

@@ -1,0 +1,105 @@
+"""Moves what an attempt made into the store, under keys that hold the attempt's token.
+
+Nothing here takes effect: until the job is finished with the same token, no record points at these objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared import keys, storage
+from shared.jobs import Lease, NewVersion
+from shared.services import Services
+from shared.signing import Signed
+
+CONTENT_TYPES = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
+    "jsonl": "application/x-ndjson",
+}
+MANIFEST = "_manifest.json"
+
+Upload = Callable[[Callable[[], storage.Stored]], storage.Stored]
+"""Runs one upload, again and again while the store is away; raises when the attempt must stop."""
+
+
+def publish_model(
+    services: Services, lease: Lease, record: Mapping[str, Any], outcome: Mapping[str, Any], upload: Upload
+) -> NewVersion:
+    """Sign and upload the artifact; returns the version that finishing the job will bring into being."""
+    spec, path = record["spec"], Path(outcome["artifact"])
+    name = spec["model"]["name"]
+    key = keys.attempt_prefix(lease.project, lease.job_id, lease.token) + "model.joblib"
+    stored = upload(lambda: services.objects.put(key, path))
+    signed = Signed(lease.project, name, lease.job_id, stored.sha256)
+    return NewVersion(
+        name=name,
+        description=spec["model"].get("description"),
+        tags=spec["model"].get("tags"),
+        fields={
+            **outcome["version"],
+            "name": name,
+            "job": lease.job_id,
+            "dataset": spec["dataset"],
+            "description": spec["model"].get("description") or "",
+            "tags": spec["model"].get("tags") or {},
+            "artifact_key": key,
+            "bytes": stored.bytes,
+            "sha256": stored.sha256,
+            "signature": services.signer.sign(signed),
+        },
+    )
+
+
+def publish_output(
+    services: Services, lease: Lease, record: Mapping[str, Any], outcome: Mapping[str, Any], upload: Upload
+) -> dict[str, Any]:
+    """Upload the files of a batch output, then the manifest that makes them an output. Returns `result.output`."""
+    bucket, prefix = _place(services, lease, record["spec"]["output"]["uri"])
+    objects = services.objects.at(bucket)
+    files: list[dict[str, Any]] = []
+    errors: dict[str, Any] | None = None
+    for file in outcome["outputs"]:
+        key, path = prefix + file["name"], Path(file["path"])
+        kind = CONTENT_TYPES[path.suffix.removeprefix(".")]
+        stored = upload(lambda key=key, path=path, kind=kind: objects.put(key, path, content_type=kind))  # type: ignore[misc]
+        entry = {"name": file["name"], "rows": file["rows"], "bytes": stored.bytes, "sha256": stored.sha256}
+        if file["role"] == "errors":
+            errors = entry
+        else:
+            files.append(entry)
+    name, version = record["spec"]["model"].split(":")
+    artifact = services.models.artifact(lease.project, name, int(version))
+    counts = outcome["counts"]
+    manifest = {
+        "job": lease.job_id,
+        "rows": counts["succeeded"],
+        "failed_rows": counts["failed"],
+        "model": {"name": name, "version": int(version), "sha256": artifact.sha256},
+        "schema_sha256": schema_digest(outcome["result"]["columns"]),
+        "columns": outcome["result"]["columns"],
+        "files": files,
+        "errors": errors,
+    }
+    content = json.dumps(manifest, indent=2).encode()
+    upload(lambda: objects.put_bytes(prefix + MANIFEST, content))
+    return {"uri": f"s3://{bucket}/{prefix}", "manifest": f"s3://{bucket}/{prefix}{MANIFEST}", **manifest}
+
+
+def schema_digest(schema: Any) -> str:
+    """SHA-256 of the columns of an output, as canonical JSON."""
+    return hashlib.sha256(json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _place(services: Services, lease: Lease, uri: str | None) -> tuple[str, str]:
+    """Bucket and prefix of an output. Below a user's prefix, too, each attempt has a folder of its own."""
+    if uri is None:
+        return services.objects.bucket, keys.attempt_prefix(
+            lease.project, lease.job_id, lease.token
+        ) + "output/"
+    bucket, prefix = storage.split_uri(uri)
+    return bucket, f"{prefix.rstrip('/')}/{lease.job_id}/{lease.token}/".lstrip("/")

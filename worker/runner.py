@@ -1,0 +1,268 @@
+"""One attempt, from the claim to the end of the job or its return to the queue.
+
+    gather inputs → run in a child → publish what it made → finish, or give back
+
+Handlers return outcomes and raise errors; here alone they become states. Whatever happens, the last write is
+guarded by the lease's token: an attempt that has lost its job leaves no trace.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shared import logs
+from shared.errors import GraftError, LostLease, Temporary
+from shared.jobs import Lease, decode
+from shared.services import Services
+from shared.states import JobState
+from shared.storage import Stored
+from worker import inputs, publishing
+from worker.child import describe
+from worker.keeper import Interrupted, Interruption, LeaseKeeper
+from worker.supervisor import Limits, Verdict, supervise
+
+log = logs.get(__name__)
+
+T = TypeVar("T")
+
+_UPLOAD_PATIENCE_SECONDS = 600.0
+_FINISH_PATIENCE_SECONDS = 120.0
+
+
+def run(
+    services: Services,
+    processes: ForkServerContext,
+    lease: Lease,
+    record: Mapping[str, str],
+    draining: threading.Event,
+    concurrency: int,
+) -> None:
+    """Run the attempt that `lease` stands for. Never raises: whatever goes wrong becomes the job's state."""
+    job = decode(record)
+    with logs.bind(job_id=lease.job_id, attempt=int(job["attempt"]), request_id=job.get("request_id")):
+        log.info("attempt_started", type=job["type"])
+        _Attempt(services, processes, lease, job, draining, concurrency).run()
+
+
+class _Attempt:
+    def __init__(
+        self,
+        services: Services,
+        processes: ForkServerContext,
+        lease: Lease,
+        job: dict[str, Any],
+        draining: threading.Event,
+        concurrency: int,
+    ) -> None:
+        settings = services.settings
+        self._services = services
+        self._processes = processes
+        self._lease = lease
+        self._job = job
+        self._draining = draining
+        self._concurrency = concurrency
+        self._progress = _Pace()
+        self._warnings: list[str] = list(job.get("warnings", []))
+        self._usage: dict[str, float] = {}
+        self._keeper = LeaseKeeper(
+            services.jobs,
+            lease,
+            lease_seconds=settings.lease_seconds,
+            renew_seconds=settings.renew_seconds,
+            tick_seconds=settings.tick_seconds,
+        )
+
+    def run(self) -> None:
+        temp_dir = self._services.settings.temp_dir
+        workdir = Path(tempfile.mkdtemp(prefix=f"{self._lease.job_id}-", dir=temp_dir))
+        try:
+            with self._keeper:
+                try:
+                    self._work(workdir)
+                except Interrupted as interrupted:
+                    self._interrupted(interrupted.why)
+                except LostLease:
+                    log.warning("lease_lost")
+                except Exception as error:
+                    self._failed(error)
+        finally:
+            shutil.rmtree(workdir, ignore_errors=True)
+
+    def _work(self, workdir: Path) -> None:
+        self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
+        assignment = inputs.gather(self._services, self._job, workdir, self._keeper.check)
+        verdict = self._supervise(inputs.pack(assignment))
+        self._usage = _add_usage(self._job.get("usage"), verdict.usage)
+        if verdict.interruption:
+            raise Interrupted(verdict.interruption)
+        if verdict.outcome is None:
+            self._settle(verdict.error or {})
+            return
+        self._publish(verdict.outcome)
+
+    def _supervise(self, packed: Mapping[str, Any]) -> Verdict:
+        settings = self._services.settings
+        timeout = self._job.get("timeout_seconds")
+        return supervise(
+            self._processes,
+            packed,
+            {
+                "log_level": settings.log_level,
+                "request_id": self._job.get("request_id"),
+                "threads": _threads(self._concurrency),
+            },
+            keeper=self._keeper,
+            draining=self._draining,
+            limits=Limits(
+                timeout_seconds=float(timeout) if timeout else float(settings.max_timeout_seconds),
+                memory_bytes=settings.child_memory_bytes,
+                stop_grace_seconds=settings.stop_grace_seconds,
+                drain_seconds=settings.drain_seconds,
+            ),
+            on_report=self._on_report,
+        )
+
+    def _on_report(self, kind: str, content: Any) -> None:
+        if kind == "progress":
+            self._keeper.note(progress=self._progress.measured(content))
+        elif kind == "warning":
+            self._warnings.append(content)
+            self._keeper.note(warnings=self._warnings)
+
+    def _publish(self, outcome: Mapping[str, Any]) -> None:
+        """Upload, then make it count: one script writes the effect and the end of the job together."""
+        version = None
+        result = dict(outcome["result"])
+        self._on_report("progress", {"phase": "publishing", "completed": 0, "total": None, "unit": "files"})
+        if outcome["artifact"]:
+            version = publishing.publish_model(self._services, self._lease, self._job, outcome, self._upload)
+        if self._job["type"] == "batch_predict":
+            result["output"] = publishing.publish_output(
+                self._services, self._lease, self._job, outcome, self._upload
+            )
+        number = self._finish(
+            JobState.SUCCEEDED, version=version, result=result, counts=outcome["counts"], reason=""
+        )
+        log.info("job_succeeded", model_version=number or None, **self._usage)
+
+    def _upload(self, act: Callable[[], Stored]) -> Stored:
+        return self._patiently(act, _UPLOAD_PATIENCE_SECONDS, stop=self._keeper.check)
+
+    def _finish(self, state: JobState, **changes: Any) -> int:
+        def act() -> int:
+            return self._services.jobs.finish(
+                self._lease, state, usage=self._usage or None, warnings=self._warnings or None, **changes
+            )
+
+        return self._patiently(act, _FINISH_PATIENCE_SECONDS)
+
+    def _patiently(
+        self, act: Callable[[], T], seconds: float, *, stop: Callable[[], None] = lambda: None
+    ) -> T:
+        """Repeat what fails only because a server is away, for a while."""
+        until = time.monotonic() + seconds
+        delay = 0.5
+        while True:
+            stop()
+            try:
+                return act()
+            except Temporary as error:
+                if time.monotonic() > until:
+                    raise
+                log.warning("trying_again", reason=error.message)
+                time.sleep(delay)
+                delay = min(delay * 2, 10.0)
+
+    def _interrupted(self, why: Interruption) -> None:
+        if why == "lost":
+            log.warning("attempt_fenced")
+        elif why == "cancel":
+            self._guarded(lambda: self._finish(JobState.CANCELLED, reason="on request"))
+            log.info("job_cancelled")
+        else:
+            self._give_back(reason="drain", charged=False)
+
+    def _failed(self, error: Exception) -> None:
+        code, message, retryable = describe(error)
+        if not isinstance(error, GraftError):
+            log.error("attempt_crashed", exc_info=error)
+        self._settle({"code": code, "message": message, "retryable": retryable})
+
+    def _settle(self, error: Mapping[str, Any]) -> None:
+        """The attempt failed: try again if that can help and an attempt is left."""
+        attempt, most = int(self._job["attempt"]), int(self._job["max_attempts"])
+        log.warning("attempt_failed", code=error["code"], reason=error["message"])
+        if error["retryable"] and attempt < most:
+            self._give_back(reason=error["code"], delay_seconds=_backoff(attempt))
+        else:
+            self._guarded(lambda: self._finish(JobState.FAILED, reason=error["code"], error=dict(error)))
+            log.info("job_failed", code=error["code"])
+
+    def _give_back(self, **how: Any) -> None:
+        def act() -> None:
+            answer = self._patiently(
+                lambda: self._services.jobs.release(self._lease, self._job["priority"], **how),
+                _FINISH_PATIENCE_SECONDS,
+            )
+            if answer == "cancel":
+                self._finish(JobState.CANCELLED, reason="on request")
+
+        self._guarded(act)
+        log.info("job_given_back", reason=how["reason"])
+
+    def _guarded(self, act: Callable[[], Any]) -> None:
+        """The last word of an attempt. If it cannot be said, the lease runs out and a rescuer says it."""
+        try:
+            act()
+        except (LostLease, Temporary) as error:
+            log.warning("last_word_failed", reason=error.message)
+
+
+class _Pace:
+    """Turns what a child reports into progress with a percentage and an estimate of the time left."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._since = 0.0
+        self._first = 0
+
+    def measured(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        now, completed, total = time.monotonic(), report["completed"], report["total"]
+        if report["phase"] != self._phase:
+            self._phase, self._since, self._first = report["phase"], now, completed
+        progress = {"percent": None, "eta_seconds": None, **report}
+        if total:
+            progress["percent"] = round(100.0 * completed / total, 1)
+            if completed > self._first:
+                rate = (completed - self._first) / max(now - self._since, 1e-3)
+                progress["eta_seconds"] = round((total - completed) / rate)
+        return progress
+
+
+def _threads(concurrency: int) -> int:
+    """BLAS and OpenMP threads of one child, so that all children together use each core once."""
+
+    return max(1, (os.cpu_count() or 1) // concurrency)
+
+
+def _add_usage(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
+    before = before or {}
+    return {
+        "wall_seconds": round(before.get("wall_seconds", 0.0) + now["wall_seconds"], 3),
+        "cpu_seconds": round(before.get("cpu_seconds", 0.0) + now["cpu_seconds"], 3),
+        "peak_rss_bytes": int(max(before.get("peak_rss_bytes", 0), now["peak_rss_bytes"])),
+    }
+
+
+def _backoff(attempt: int) -> float:
+    """Seconds before the next attempt: exponential, with jitter, a minute at most."""
+    return float(min(60.0, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.5))

@@ -1,0 +1,74 @@
+"""A worker process: runs attempts in children, and does its share of the upkeep.
+
+The station outlives connections: while Redis is away it keeps its children and tries again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+
+from shared import logs
+from shared.errors import Temporary
+from shared.services import Services
+from shared.workers import WorkerStatus
+from worker import runner
+from worker.upkeep import Upkeep
+
+log = logs.get(__name__)
+
+PRELOAD = ["worker.child"]
+
+
+class Station:
+    """What the tasks of one worker process share."""
+
+    def __init__(self, services: Services, *, name: str, concurrency: int) -> None:
+        self.services = services
+        self.name = name
+        self.concurrency = concurrency
+        self.draining = threading.Event()
+        self._running = 0
+        self._lock = threading.Lock()
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(PRELOAD)
+        self._upkeep = Upkeep(services, report=self._report)
+
+    def start(self) -> None:
+        self._upkeep.start()
+        log.info("worker_ready", worker=self.name, concurrency=self.concurrency)
+
+    def drain(self) -> None:
+        """Claim nothing more; running attempts finish soon or give their jobs back."""
+        self.draining.set()
+
+    def stop(self) -> None:
+        """End the upkeep and say goodbye."""
+        self._upkeep.stop()
+        try:
+            self.services.workers.gone(self.name)
+        except Temporary:
+            log.warning("goodbye_failed", worker=self.name)
+
+    def run_next(self, priority: str) -> None:
+        """Claim the next job of a queue and run it to its end. Returns at once if there is none."""
+        if self.draining.is_set():
+            return
+        try:
+            claimed = self.services.jobs.claim(priority, self.name)
+        except Temporary as error:
+            log.warning("claim_failed", reason=error.message)
+            return
+        if claimed is None:
+            return
+        lease, record = claimed
+        with self._lock:
+            self._running += 1
+        try:
+            runner.run(self.services, self._processes, lease, record, self.draining, self.concurrency)
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _report(self) -> WorkerStatus:
+        return WorkerStatus(self.name, self.concurrency, self._running)

@@ -1,0 +1,175 @@
+"""Supervises the child process of one attempt: forwards what it reports, enforces limits, and ends it when it must.
+
+A child that dies, whatever kills it, takes nothing else with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from typing import Any
+
+import psutil
+
+from worker import child
+from worker.keeper import Interruption, LeaseKeeper
+
+_POLL_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may use. None is no limit."""
+
+    timeout_seconds: float | None
+    memory_bytes: int | None
+    stop_grace_seconds: float
+    drain_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a child ended: exactly one of `outcome`, `error` and `interruption` is set."""
+
+    outcome: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    interruption: Interruption | None = None
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+
+def supervise(
+    processes: ForkServerContext,
+    assignment: Mapping[str, Any],
+    child_settings: Mapping[str, Any],
+    *,
+    keeper: LeaseKeeper,
+    draining: threading.Event,
+    limits: Limits,
+    on_report: Callable[[str, Any], None],
+) -> Verdict:
+    """Run an attempt's child to its end. `on_report` gets its progress and warnings as they come."""
+    ours, theirs = processes.Pipe(duplex=False)
+    lifeline, held = processes.Pipe(duplex=False)
+    process = processes.Process(
+        target=child.main, args=(theirs, lifeline, assignment, child_settings), name=assignment["job_id"]
+    )
+    process.start()
+    theirs.close()
+    lifeline.close()
+    watch = _Watch(process, keeper, draining, limits)
+    try:
+        while True:
+            if (why := watch.look()) is not None:
+                return why
+            for kind, content in _messages(ours):
+                if kind in {"outcome", "error"}:
+                    usage = watch.usage(content.pop("usage"))
+                    return Verdict(**{kind: content}, usage=usage)
+                on_report(kind, content)
+            if not process.is_alive() and not ours.poll():
+                return watch.died()
+    finally:
+        _end(process, limits.stop_grace_seconds)
+        held.close()
+        ours.close()
+
+
+class _Watch:
+    """Time, memory and the reasons to stop that come from outside."""
+
+    def __init__(self, process: Any, keeper: LeaseKeeper, draining: threading.Event, limits: Limits) -> None:
+        self._process = process
+        self._keeper = keeper
+        self._draining = draining
+        self._limits = limits
+        self._started = time.monotonic()
+        self._sampled = 0.0
+        self._drain_until: float | None = None
+        self._peak_rss = 0
+        self._cpu_seconds = 0.0
+        with contextlib.suppress(psutil.Error):
+            self._ps = psutil.Process(process.pid)
+
+    def look(self) -> Verdict | None:
+        """A verdict if the child must be stopped now."""
+        now = time.monotonic()
+        if self._keeper.interruption:
+            return Verdict(interruption=self._keeper.interruption, usage=self.usage())
+        if self._draining.is_set():
+            self._drain_until = self._drain_until or now + self._limits.drain_seconds
+            if now >= self._drain_until:
+                return Verdict(interruption="drain", usage=self.usage())
+        limit = self._limits.timeout_seconds
+        if limit is not None and now - self._started > limit:
+            return self._failed("timed_out", f"the attempt took longer than its limit of {limit:g} seconds")
+        if now - self._sampled >= _SAMPLE_SECONDS:
+            self._sampled = now
+            self._sample()
+        memory = self._limits.memory_bytes
+        if memory is not None and self._peak_rss > memory:
+            return self._failed("out_of_memory", f"the job needed more than its {memory} bytes of memory")
+        return None
+
+    def died(self) -> Verdict:
+        """The child is gone without a word."""
+        code = self._process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return self._failed("worker_lost", f"the process that ran the job died ({how})", retryable=True)
+
+    def usage(self, reported: Mapping[str, float] | None = None) -> Mapping[str, float]:
+        reported = reported or {}
+        return {
+            "wall_seconds": time.monotonic() - self._started,
+            "cpu_seconds": max(self._cpu_seconds, reported.get("cpu_seconds", 0.0)),
+            "peak_rss_bytes": max(self._peak_rss, int(reported.get("peak_rss_bytes", 0))),
+        }
+
+    def _failed(self, code: str, message: str, *, retryable: bool = False) -> Verdict:
+        return Verdict(error={"code": code, "message": message, "retryable": retryable}, usage=self.usage())
+
+    def _sample(self) -> None:
+        with contextlib.suppress(psutil.Error, AttributeError):
+            self._peak_rss = max(self._peak_rss, self._ps.memory_info().rss)
+            times = self._ps.cpu_times()
+            self._cpu_seconds = times.user + times.system
+
+
+def _messages(connection: Connection) -> list[tuple[str, Any]]:
+    """What the child has said, waiting a moment for the first word. Nothing once the pipe is closed."""
+    found = []
+    try:
+        wait = _POLL_SECONDS
+        while connection.poll(wait):
+            kind, content = json.loads(connection.recv_bytes())
+            found.append((kind, content))
+            wait = 0.0
+            if kind in {"outcome", "error"}:
+                break
+    except (EOFError, OSError):
+        time.sleep(0.01)  # a closed pipe polls as ready: do not spin until the process is seen to be gone
+    return found
+
+
+def _end(process: Any, grace_seconds: float) -> None:
+    """Make sure that the child, and whatever it started, is gone."""
+    process.join(timeout=0.05)
+    family: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        family = psutil.Process(process.pid).children(recursive=True)
+    if process.is_alive():
+        process.terminate()
+        process.join(timeout=grace_seconds)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    for orphan in family:
+        with contextlib.suppress(psutil.Error):
+            orphan.kill()
+    process.close()

@@ -1,0 +1,33 @@
+"""Takes jobs from attempts whose lease has run out: back to the queue, or `worker_lost` if no attempt is left."""
+
+from __future__ import annotations
+
+from shared import logs
+from shared.errors import LostLease
+from shared.jobs import Lease
+from shared.services import Services
+from shared.states import JobState
+
+log = logs.get(__name__)
+
+
+def run(services: Services) -> None:
+    for lease, record in services.jobs.expired():
+        try:
+            _rescue(services, lease, record)
+        except LostLease:
+            continue  # it was renewed, finished or rescued between the look and the act
+
+
+def _rescue(services: Services, lease: Lease, record: dict[str, str]) -> None:
+    jobs, attempt = services.jobs, int(record.get("attempt", 0))
+    if attempt < int(record.get("max_attempts", 0)):
+        if jobs.release(lease, record["priority"], reason="worker_lost", expired_only=True) == "cancel":
+            jobs.finish(lease, JobState.CANCELLED, reason="on request", expired_only=True)
+    elif "cancel_requested_at" in record:
+        jobs.finish(lease, JobState.CANCELLED, reason="on request", expired_only=True)
+    else:
+        message = f"the worker was lost in each of {attempt} attempts; the last was {record.get('worker')}"
+        error = {"code": "worker_lost", "message": message, "retryable": True}
+        jobs.finish(lease, JobState.FAILED, reason="worker_lost", expired_only=True, error=error)
+    log.warning("job_rescued", job_id=lease.job_id, attempt=attempt, lost_worker=record.get("worker"))
