@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import pyarrow as pa  # loaded with the process, so that an upload does not raise its memory
 import structlog
 from apiflask import APIFlask
-from flask import Response, g, request
+from flask import Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
 from api import auth, datasets, health, jobs, models, openapi, predictions, problems
 from api.waiting import Waiting
 from shared import logs, services
 from shared.config import Settings
+from shared.errors import Malformed, UnsupportedMedia
 from shared.inference import ModelServer
 from shared.services import Services
 
@@ -40,6 +41,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         static_folder="static",
     )
     app.json = _Json(app)
+    app.request_class = _Request
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     built = services.build(settings)
@@ -68,6 +70,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not request.path.startswith(_PUBLIC) and request.path != "/":
             auth.authenticate(keyring)
+            _expect_json()
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -76,6 +79,22 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         if request.path not in {"/healthz", "/readyz"}:
             log.info("request", method=request.method, path=request.path, status=response.status_code)
         return response
+
+
+def _expect_json() -> None:
+    """A body is JSON, but for a table's upload."""
+    has_body = request.content_length or "Transfer-Encoding" in request.headers
+    if has_body and not request.is_json and request.path.rstrip("/") != datasets.blueprint.url_prefix:
+        raise UnsupportedMedia("the body should be JSON, with Content-Type: application/json")
+
+
+class _Request(Request):
+    """Says what is wrong with a body that is not JSON, without repeating it."""
+
+    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+        if isinstance(e, json.JSONDecodeError):
+            raise Malformed(f"the body is not JSON: {e.msg} at line {e.lineno}, column {e.colno}")
+        raise Malformed(f"the body is not JSON: {e or 'it is missing'}")
 
 
 class _Json(DefaultJSONProvider):

@@ -23,7 +23,7 @@ from api.problems import invalid
 from api.wiring import services
 from shared import datasets, keys, storage
 from shared.contracts.base import Page
-from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, Preview, RegisterBody
+from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, DatasetPage, Preview, RegisterBody
 from shared.contracts.tables import Format
 from shared.errors import InvalidInput, Malformed, TooLarge, UnsupportedMedia
 from shared.tables import Profile, joint_columns, preview, profile
@@ -71,7 +71,7 @@ def create_dataset(query: UploadQuery) -> Response:
 
 @blueprint.get("")
 @blueprint.input(PageQuery, location="query", arg_name="query")
-@blueprint.output(Page[Dataset])
+@blueprint.output(DatasetPage)
 def list_datasets(query: PageQuery) -> Page[Dataset]:
     """List datasets, newest first."""
     found, more = services().datasets.page(project("read"), limit=query.limit, after=query.after)
@@ -141,9 +141,16 @@ def _receive(spool: IO[bytes]) -> None:
             if received > most:
                 raise TooLarge(f"an upload may have {most} bytes at most")
             spool.write(chunk)
-    except (ClientDisconnected, ConnectionError) as error:
-        raise Malformed("the upload broke off before its end", code="upload_incomplete") from error
+    except (ClientDisconnected, OSError) as error:
+        raise _broken_off() from error
+    # gunicorn hands on what came and says nothing of what did not.
+    if request.content_length is not None and received != request.content_length:
+        raise _broken_off()
     spool.flush()
+
+
+def _broken_off() -> Malformed:
+    return Malformed("the upload broke off before its end", code="upload_incomplete")
 
 
 def _register(owner: str, body: RegisterBody) -> Dataset:

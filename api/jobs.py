@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response, g, request
 
 from api import submission
 from api.auth import project
@@ -16,7 +16,7 @@ from api.parameters import JobsQuery, PageQuery, WaitQuery, page
 from api.wiring import services, waiting
 from shared import storage
 from shared.contracts.base import Page
-from shared.contracts.jobs import Job, JobEvent, SubmitBody
+from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobPage, SubmitBody
 from shared.contracts.outputs import Manifest
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.states import TERMINAL
@@ -37,7 +37,7 @@ def submit(body: SubmitBody) -> Response:
     same key and body return the first job again for 24 hours; the same key with another body is refused.
     """
     owner = project("submit")
-    new = submission.check(services(), owner, body.root)
+    new = submission.check(services(), owner, body.root, request_id=g.request_id)
     job_id, replayed = services().jobs.submit(new, idempotency=_idempotency())
     response = _answer(services().jobs.get(owner, job_id), status=202)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
@@ -48,7 +48,7 @@ def submit(body: SubmitBody) -> Response:
 
 @blueprint.get("")
 @blueprint.input(JobsQuery, location="query", arg_name="query")
-@blueprint.output(Page[Job])
+@blueprint.output(JobPage)
 def list_jobs(query: JobsQuery) -> Page[Job]:
     """List jobs, newest first."""
     filters = query.model_dump(include={"status", "type", "model", "schedule"}, exclude_none=True)
@@ -89,7 +89,7 @@ def cancel_job(job_id: str) -> Response:
 
 @blueprint.get("/<job_id>/events")
 @blueprint.input(PageQuery, location="query", arg_name="query")
-@blueprint.output(Page[JobEvent])
+@blueprint.output(JobEventPage)
 @blueprint.doc(responses=[404])
 def job_events(job_id: str, query: PageQuery) -> Page[JobEvent]:
     """What happened to a job, oldest first."""

@@ -11,7 +11,18 @@ from api.auth import project
 from api.parameters import PageQuery, page
 from api.wiring import services
 from shared.contracts.base import NAME_PATTERN, Page
-from shared.contracts.models import Alias, AliasBody, AliasChange, Lineage, Model, ModelPatch, ModelVersion
+from shared.contracts.models import (
+    Alias,
+    AliasBody,
+    AliasChange,
+    AliasChangePage,
+    Lineage,
+    Model,
+    ModelPage,
+    ModelPatch,
+    ModelVersion,
+    ModelVersionPage,
+)
 from shared.errors import InvalidInput
 
 blueprint = APIBlueprint("models", __name__, url_prefix="/v1/models", tag="Models")
@@ -19,7 +30,7 @@ blueprint = APIBlueprint("models", __name__, url_prefix="/v1/models", tag="Model
 
 @blueprint.get("")
 @blueprint.input(PageQuery, location="query", arg_name="query")
-@blueprint.output(Page[Model])
+@blueprint.output(ModelPage)
 def list_models(query: PageQuery) -> Page[Model]:
     """List models by name."""
     found, more = services().models.page(project("read"), limit=query.limit, after=query.after)
@@ -46,7 +57,7 @@ def update_model(name: str, body: ModelPatch) -> Model:
 
 @blueprint.get("/<name>/versions")
 @blueprint.input(PageQuery, location="query", arg_name="query")
-@blueprint.output(Page[ModelVersion])
+@blueprint.output(ModelVersionPage)
 @blueprint.doc(responses=[404])
 def list_versions(name: str, query: PageQuery) -> Page[ModelVersion]:
     """List a model's versions, newest first."""
@@ -102,7 +113,7 @@ def delete_alias(name: str, alias: str) -> tuple[str, int]:
 
 
 @blueprint.get("/<name>/aliases/<alias>/history")
-@blueprint.output(Page[AliasChange])
+@blueprint.output(AliasChangePage)
 @blueprint.doc(responses=[404])
 def get_alias_history(name: str, alias: str) -> Page[AliasChange]:
     """Where the alias has pointed, newest first."""

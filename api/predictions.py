@@ -9,7 +9,7 @@ from api.wiring import model_server, services
 from shared.contracts.models import PredictBody, Predictions
 from shared.errors import InvalidInput
 
-blueprint = APIBlueprint("predictions", __name__, url_prefix="/v1/models", tag="Models")
+blueprint = APIBlueprint("predictions", __name__, url_prefix="/v1/models", tag="Prediction")
 
 
 @blueprint.post("/<ref>/predict")

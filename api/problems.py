@@ -94,7 +94,7 @@ def install(app: APIFlask) -> None:
 def invalid(error: ValidationError) -> InvalidInput:
     """What pydantic found, field by field."""
     found = [
-        FieldError(_pointer(item["loc"], item.get("ctx", {})), item["msg"])
+        FieldError(_pointer(item["loc"], item.get("ctx", {})), _sentence(item))
         for item in error.errors(include_url=False, include_input=False)
     ]
     places = ", ".join(field.pointer or "the body" for field in found[:3])
@@ -121,6 +121,13 @@ def respond(
     if errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in errors]
     return Response(json.dumps(body), status, headers, mimetype=MEDIA_TYPE)
+
+
+def _sentence(item: Any) -> str:
+    """pydantic's own message, but where that one repeats the input or speaks of its inner workings."""
+    if item["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        return f"should be one of {', '.join(sorted(_UNION_TAGS))}"
+    return str(item["msg"])
 
 
 _UNION_TAGS = {"train", "fine_tune", "batch_predict"}

@@ -5,7 +5,6 @@ What only the rows can show (one class, a column that is all text) fails the job
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from shared.services import Services
 _SMALLEST_TRAINING = 2
 
 
-def check(services: Services, project: str, body: AnyJobBody) -> NewJob:
+def check(services: Services, project: str, body: AnyJobBody, *, request_id: str) -> NewJob:
     """A job that can be accepted. Raises InvalidInput with a pointer for each field that is wrong."""
     limit = services.settings.max_timeout_seconds
     if body.timeout_seconds is not None and body.timeout_seconds > limit:
@@ -47,6 +46,7 @@ def check(services: Services, project: str, body: AnyJobBody) -> NewJob:
         metadata=body.metadata,
         model=model,
         uses=checker.uses,
+        request_id=request_id,
     )
 
 
@@ -154,7 +154,7 @@ class _Checker:
             self._wrong("/dataset", "the dataset has no column besides the target")
 
     def _rows(self, dataset: Dataset, test_fraction: float) -> None:
-        training = dataset.rows - math.ceil(dataset.rows * test_fraction)
+        training = dataset.rows - max(1, round(dataset.rows * test_fraction))
         if training < _SMALLEST_TRAINING:
             self._wrong(
                 "/evaluation/test_fraction",

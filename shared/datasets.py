@@ -164,7 +164,7 @@ def _to_dataset(record: dict[str, str]) -> Dataset:
         id=record["id"],
         name=record["name"],
         project=record["project"],
-        format=record["format"],  # type: ignore[arg-type]
+        format=record["format"],
         rows=int(record["rows"]),
         bytes=int(record["bytes"]),
         sha256=record["sha256"],

@@ -61,6 +61,7 @@ def connect(
         aws_secret_access_key=secret_access_key,
         region_name=region,
         config=Config(
+            signature_version="s3v4",
             connect_timeout=3,
             read_timeout=read_timeout_seconds,
             retries={"mode": "standard", "max_attempts": 3},

@@ -61,6 +61,12 @@ class LeaseKeeper:
         with self._lock:
             self._changes.update(changes)
 
+    def take(self) -> dict[str, Any]:
+        """What was noted and has not been written yet, for whoever writes last."""
+        with self._lock:
+            changes, self._changes = self._changes, {}
+        return changes
+
     @property
     def interruption(self) -> Interruption | None:
         """Why the attempt must stop, if it must."""
@@ -73,8 +79,7 @@ class LeaseKeeper:
 
     def _loop(self) -> None:
         while not self._done.wait(self._tick_seconds):
-            with self._lock:
-                changes, self._changes = self._changes, {}
+            changes = self.take()
             if not changes and time.monotonic() - self._renewed_at < self._renew_seconds:
                 continue
             if not self._renew(changes):

@@ -145,10 +145,9 @@ class _Attempt:
         self._on_report("progress", {"phase": "publishing", "completed": 0, "total": None, "unit": "files"})
         if outcome["artifact"]:
             version = publishing.publish_model(self._services, self._lease, self._job, outcome, self._upload)
-        if self._job["type"] == "batch_predict":
-            result["output"] = publishing.publish_output(
-                self._services, self._lease, self._job, outcome, self._upload
-            )
+        if outcome["counts"]:
+            output = publishing.publish_output(self._services, self._lease, self._job, outcome, self._upload)
+            result = {"output": output}
         number = self._finish(
             JobState.SUCCEEDED, version=version, result=result, counts=outcome["counts"], reason=""
         )
@@ -158,10 +157,10 @@ class _Attempt:
         return self._patiently(act, _UPLOAD_PATIENCE_SECONDS, stop=self._keeper.check)
 
     def _finish(self, state: JobState, **changes: Any) -> int:
+        last = {**self._keeper.take(), "usage": self._usage or None, "warnings": self._warnings or None}
+
         def act() -> int:
-            return self._services.jobs.finish(
-                self._lease, state, usage=self._usage or None, warnings=self._warnings or None, **changes
-            )
+            return self._services.jobs.finish(self._lease, state, **{**last, **changes})
 
         return self._patiently(act, _FINISH_PATIENCE_SECONDS)
 

@@ -6,6 +6,7 @@ The station outlives connections: while Redis is away it keeps its children and 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 import threading
 
 from shared import logs
@@ -35,6 +36,8 @@ class Station:
         self._upkeep = Upkeep(services, report=self._report)
 
     def start(self) -> None:
+        # Now, so that the first job need not wait until scikit-learn is loaded.
+        multiprocessing.forkserver.ensure_running()
         self._upkeep.start()
         log.info("worker_ready", worker=self.name, concurrency=self.concurrency)
 

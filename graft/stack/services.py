@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import http.client
 import os
+import secrets
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from graft.stack import addresses, private
 from graft.stack.servers import Endpoint, Service
+from shared import database
+from shared.errors import Temporary
+from shared.workers import WorkerStore
 
+ALIVE_SECONDS = 15.0
 #: `-P`: a folder named `api` where the user happens to stand must not become ours.
 PYTHON = (sys.executable, "-P", "-m")
 
@@ -29,7 +35,7 @@ def api_service(directory: Path, host: str, port: int, settings: Mapping[str, st
         endpoint=Endpoint(
             name="api",
             url=f"http://{address}",
-            probe=lambda: _why_not_ready(addresses.reachable(host), port),
+            probe=lambda: _why_not_serving(addresses.reachable(host), port),
         ),
         grace_seconds=10.0,
         orphan_signal=signal.SIGQUIT,  # gunicorn's quick stop: its workers go with it
@@ -39,13 +45,22 @@ def api_service(directory: Path, host: str, port: int, settings: Mapping[str, st
 def worker_service(
     directory: Path, concurrency: int, settings: Mapping[str, str], *, grace_seconds: float
 ) -> Service:
-    """`grace_seconds` must cover the worker's own draining; /readyz of the API says whether it is ready."""
+    """`grace_seconds` must cover the worker's own draining.
+
+    It gets a new name with every `graft up`: Redis may still hold the sign of life of one that was
+    killed a moment ago, and /readyz of the API would be content with that.
+    """
+    name = f"worker-{secrets.token_hex(4)}@{socket.gethostname()}"
     return Service(
-        argv=(*PYTHON, "worker", "--concurrency", str(concurrency)),
+        argv=(*PYTHON, "worker", "--concurrency", str(concurrency), "--name", name),
         env=_environment(directory, settings),
         cwd=_empty_directory(directory),
         log=directory / "logs" / "worker.log",
-        endpoint=Endpoint(name="worker", url=""),
+        endpoint=Endpoint(
+            name="worker",
+            url="",
+            probe=lambda: _why_not_consuming(settings["GRAFT_REDIS_URL"], name),
+        ),
         grace_seconds=grace_seconds,
         # With the supervisor gone Redis goes too, so a slow farewell could not give jobs back;
         # the lease does that.
@@ -64,7 +79,16 @@ def _empty_directory(directory: Path) -> Path:
     return private.make_directory(directory / "cwd")
 
 
-def _why_not_ready(host: str, port: int) -> str | None:
+def _why_not_consuming(redis_url: str, name: str) -> str | None:
+    with database.connect(redis_url) as client:
+        try:
+            alive = WorkerStore(client).alive(within_seconds=ALIVE_SECONDS)
+        except Temporary as error:
+            return error.message
+    return None if name in {status.name for status in alive} else "it has given no sign of life yet"
+
+
+def _why_not_serving(host: str, port: int) -> str | None:
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/readyz")

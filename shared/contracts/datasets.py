@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import JsonValue, StringConstraints
 
-from shared.contracts.base import Body, Record, Time
+from shared.contracts.base import Body, Page, Record, Time
 from shared.contracts.jobs import S3Uri
 from shared.contracts.tables import Column, Format
 
@@ -50,3 +50,7 @@ class Preview(Record):
 
     columns: list[Column]
     rows: list[dict[str, JsonValue]]
+
+
+class DatasetPage(Page[Dataset]):
+    """One page of a list."""

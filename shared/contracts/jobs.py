@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, RootModel, StringConstraints, field_validator, model_validator
 
-from shared.contracts.base import Body, Description, Name, Record, Tags, Time
+from shared.contracts.base import Body, Description, Name, Page, Record, Tags, Time
 from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec, refusal
 from shared.contracts.tables import Format
 from shared.queue import Priority
@@ -226,3 +226,11 @@ class JobEvent(Record):
     attempt: int
     reason: str
     at: Time
+
+
+class JobPage(Page[Job]):
+    """One page of a list."""
+
+
+class JobEventPage(Page[JobEvent]):
+    """One page of a list."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from shared.contracts.base import Body, Description, Record, Tags, Time
+from shared.contracts.base import Body, Description, Page, Record, Tags, Time
 
 
 class Model(Record):
@@ -111,3 +111,15 @@ class Predictions(Record):
     predictions: list[Any]
     probabilities: list[list[float]] | None = None
     classes: list[Any] | None = None
+
+
+class ModelPage(Page[Model]):
+    """One page of a list."""
+
+
+class ModelVersionPage(Page[ModelVersion]):
+    """One page of a list."""
+
+
+class AliasChangePage(Page[AliasChange]):
+    """One page of a list."""

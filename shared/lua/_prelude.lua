@@ -5,6 +5,12 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whose turn it is goes by microseconds: no two scripts run in the same one. As text, since Lua would round it.
+local function turn()
+  local time = redis.call('TIME')
+  return time[1] .. string.format('%06d', time[2])
+end
+
 -- Apply field, value pairs (ARGV from `first` on) to a hash.
 local function set_fields(key, first)
   for i = first, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
@@ -28,9 +34,9 @@ local function move(from_index, to_index, id)
 end
 
 -- Put a job into the ready set of its project; the project takes its turn at the end of the line.
-local function make_ready(ready, ready_of, project, id, now)
-  redis.call('ZADD', ready_of, now, id)
-  redis.call('ZADD', ready, 'NX', now, project)
+local function make_ready(ready, ready_of, project, id)
+  redis.call('ZADD', ready_of, turn(), id)
+  redis.call('ZADD', ready, 'NX', turn(), project)
 end
 
 -- The job no longer uses what it named when it was accepted.

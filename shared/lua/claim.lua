@@ -15,7 +15,7 @@ while true do
   local ready_of = string.format(ARGV[5], project)
   local id = redis.call('ZPOPMIN', ready_of)[1]
   if redis.call('EXISTS', ready_of) == 1 then
-    redis.call('ZADD', ready, now, project)
+    redis.call('ZADD', ready, turn(), project)
   else
     redis.call('ZREM', ready, project)
   end

@@ -19,15 +19,15 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT
   local queue = redis.call('HGET', string.format(job_template, project, id), 'priority')
   redis.call('ZREM', KEYS[1], member)
   if queue and queues[queue] then
-    make_ready(queues[queue].ready, string.format(ready_template, queue, project), project, id, now)
+    make_ready(queues[queue].ready, string.format(ready_template, queue, project), project, id)
     redis.call('LPUSH', queues[queue].list, queues[queue].wake)
     moved = moved + 1
   end
 end
 
 for _, queue in pairs(queues) do
-  local turn = redis.call('ZRANGE', queue.ready, 0, 0, 'WITHSCORES')
-  if turn[1] and now - tonumber(turn[2]) > tonumber(ARGV[2]) and redis.call('LLEN', queue.list) == 0 then
+  local next_turn = redis.call('ZRANGE', queue.ready, 0, 0, 'WITHSCORES')
+  if next_turn[1] and now - tonumber(next_turn[2]) / 1000 > tonumber(ARGV[2]) and redis.call('LLEN', queue.list) == 0 then
     redis.call('LPUSH', queue.list, queue.wake)
     pushed = pushed + 1
   end

@@ -29,7 +29,7 @@ local delay = tonumber(ARGV[8])
 if delay > 0 then
   redis.call('ZADD', KEYS[8], now + delay, ARGV[2])
 else
-  make_ready(KEYS[6], KEYS[7], project, id, now)
+  make_ready(KEYS[6], KEYS[7], project, id)
   redis.call('LPUSH', KEYS[9], ARGV[10])
 end
 return 'done'

@@ -37,6 +37,6 @@ if digest ~= '' then
   redis.call('HSET', idempotency, 'digest', digest, 'job', id)
   redis.call('EXPIRE', idempotency, ARGV[5])
 end
-make_ready(KEYS[5], KEYS[6], project, id, now)
+make_ready(KEYS[5], KEYS[6], project, id)
 redis.call('LPUSH', KEYS[7], ARGV[6])
 return {'accepted', id}

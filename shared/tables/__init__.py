@@ -9,6 +9,7 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
     empty_table         no bytes, or no columns
     no_rows             columns but no rows
     too_many_columns    over Limits.max_columns
+    too_many_cells      JSON Lines, Parquet: a few bytes that stand for a huge table
     empty_column_name   a name of no characters
     bad_column_name     a control character in a name, or a name over Limits.max_name_length
     duplicate_column    two columns (or keys of one object) with one name

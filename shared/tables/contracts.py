@@ -16,6 +16,9 @@ class Limits:
     max_row_bytes: int = 16 * 2**20
     #: Characters of one column name.
     max_name_length: int = 1_000
+    #: Absent keys and run lengths let a small file stand for a huge table; these stop it.
+    max_jsonl_cells_per_byte: int = 32
+    max_parquet_cells_per_byte: int = 4_096
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import pyarrow.csv
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.tables.blocks import BLOCK_BYTES, Block, blocks
+from shared.tables.column_checks import check_names, require_columns
 from shared.tables.column_types import canonical_type
 from shared.tables.contracts import Limits, Profile
 from shared.tables.conversion import (
@@ -30,7 +31,6 @@ from shared.tables.conversion import (
     widened,
 )
 from shared.tables.csv_rows import csv_row_end, rows_of
-from shared.tables.names import check_names, require_columns
 from shared.tables.places import excerpt, line_at
 
 if TYPE_CHECKING:

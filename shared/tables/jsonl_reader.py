@@ -26,10 +26,10 @@ import pyarrow.types as pt
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.tables.blocks import BLOCK_BYTES, Block, blocks
+from shared.tables.column_checks import check_cells, check_count, check_name
 from shared.tables.column_types import canonical_type
 from shared.tables.contracts import Limits, Profile
 from shared.tables.conversion import first_misfit, to_type, widened_json_text
-from shared.tables.names import check_count, check_name
 from shared.tables.places import excerpt, line_at
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class _Profiler:
 
     def take(self, block: Block) -> None:
         for piece in _pieces(block, len(block.data), self._max_lines()):
+            check_cells(self.rows, len(self.found), piece.offset, self.limits.max_jsonl_cells_per_byte)
             if not self._take_fast(piece):
                 # The columns may grow on the way, so the number of lines that fit may shrink.
                 for small in _pieces(piece, _SLOW_BYTES, self._max_lines()):
@@ -151,7 +152,7 @@ class _Profiler:
     def _column(self, name: str, at: int) -> _Found:
         seen = self.found.get(name)
         if seen is None:
-            check_name(name, f"line {line_at(self.path, at)}: a key", self.limits)
+            check_name(name, lambda: f"line {line_at(self.path, at)}: a key", self.limits)
             check_count(len(self.found) + 1, self.limits)
             seen = self.found[name] = _Found()
         return seen

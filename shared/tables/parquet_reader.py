@@ -18,9 +18,9 @@ import pyarrow.types as pt
 
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
+from shared.tables.column_checks import check_cells, check_names, require_columns
 from shared.tables.column_types import column_type, decoded_type
 from shared.tables.contracts import Limits, Profile
-from shared.tables.names import check_names, require_columns
 from shared.tables.places import excerpt
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def _opened(path: Path, limits: Limits) -> Iterator[pq.ParquetFile]:
         if not names:
             raise InvalidInput("the table has no columns", code="empty_table")
         check_names(names, limits)
+        check_cells(
+            file.metadata.num_rows, len(names), path.stat().st_size, limits.max_parquet_cells_per_byte
+        )
         for field in fields:
             _supported_type(field)
         yield file

@@ -55,7 +55,9 @@ def test_a_submitted_job_is_queued_listed_and_has_one_wake_up(services: Services
     assert (job.status, job.attempt, job.spec) == ("queued", 0, {"seed": 1})
     assert indexes_of(services, "default", job_id) == {"queued"}
     assert services.database.llen(queue_name("normal")) == 1
-    assert [event.event for event in services.jobs.events("default", job_id, after=None, limit=9)[0]] == ["submitted"]
+    assert [event.event for event in services.jobs.events("default", job_id, after=None, limit=9)[0]] == [
+        "submitted"
+    ]
 
 
 def test_an_idempotency_key_returns_the_first_job_and_refuses_another_body(jobs: JobStore) -> None:
@@ -64,7 +66,9 @@ def test_an_idempotency_key_returns_the_first_job_and_refuses_another_body(jobs:
     assert jobs.submit(new(), idempotency=("key", "body")) == (first, True)
     with pytest.raises(InvalidInput, match="another body"):
         jobs.submit(new(), idempotency=("key", "other"))
-    assert jobs.submit(new("elsewhere"), idempotency=("key", "other"))[0] != first, "the key belongs to a project"
+    assert jobs.submit(new("elsewhere"), idempotency=("key", "other"))[0] != first, (
+        "the key belongs to a project"
+    )
 
 
 def test_one_job_results_when_many_submit_with_the_same_key_at_once(services: Services) -> None:
@@ -173,8 +177,12 @@ def test_a_renewal_notes_progress_and_tells_of_a_cancel(jobs: JobStore) -> None:
 def test_finishing_writes_the_version_the_result_and_the_state_together(services: Services) -> None:
     job_id = submit(services.jobs)
     lease = claim(services.jobs)
-    version = NewVersion("churn", "who leaves", {"team": "crm"}, {"name": "churn", "job": job_id, "sha256": "ab"})
-    number = services.jobs.finish(lease, JobState.SUCCEEDED, version=version, result={"metrics": {"accuracy": 1}})
+    version = NewVersion(
+        "churn", "who leaves", {"team": "crm"}, {"name": "churn", "job": job_id, "sha256": "ab"}
+    )
+    number = services.jobs.finish(
+        lease, JobState.SUCCEEDED, version=version, result={"metrics": {"accuracy": 1}}
+    )
     assert number == 1
     job = services.jobs.get("default", job_id)
     assert job.result == {"model": {"name": "churn", "version": 1}, "metrics": {"accuracy": 1}}

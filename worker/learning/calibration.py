@@ -8,14 +8,16 @@ probability.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from shared.modeling.model import softmax
+from shared.modeling.network import Network
 from worker.learning.defaults import Plan
 from worker.learning.evaluation import log_loss
 from worker.learning.losses import Array
-from worker.learning.networks import fit_network
 from worker.learning.splitting import folds
 
 #: More rows than this tell no more about one number.
@@ -29,28 +31,26 @@ def needs_calibration(plan: Plan) -> bool:
     return plan.loss in ("hinge", "squared_hinge")
 
 
-def calibrate(X: Array, y: Array, outputs: int, plan: Plan, seed: int) -> float:
-    """The factor for a network fitted on these rows, from FOLDS refits that each leave a fold out."""
+def calibrate(X: Array, y: Array, fit: Callable[[Array, Array], Network], seed: int) -> float:
+    """The factor for a network that `fit` makes of these rows, from FOLDS refits that each leave a fold
+    out."""
     if len(X) > MAX_ROWS:
         rows = np.sort(np.random.RandomState(seed % 2**32).permutation(len(X))[:MAX_ROWS])
         X, y = X[rows], y[rows]
-    decisions = np.zeros((len(X), outputs), np.float32)
+    decisions: list[Array] = []
+    labels: list[Array] = []
     fold = folds(y, FOLDS, seed, stratify=True)
-    known = np.zeros(len(X), np.bool_)
     for number in range(FOLDS):
         inside, outside = fold != number, fold == number
         if not outside.any() or len(np.unique(y[inside])) < 2:
             continue
-        fitted = fit_network(X[inside], y[inside], outputs, plan, seed)
-        decisions[outside] = fitted.network.decision(X[outside])
-        known |= outside
-    return sharpness(decisions[known], y[known])
+        decisions.append(fit(X[inside], y[inside]).decision(X[outside]))
+        labels.append(y[outside])
+    return sharpness(np.concatenate(decisions), np.concatenate(labels)) if labels else 1.0
 
 
 def sharpness(decisions: Array, y: Array) -> float:
-    """The positive factor that maximizes the likelihood of the labels; 1 without rows."""
-    if not len(y):
-        return 1.0
+    """The positive factor that maximizes the likelihood of the labels."""
 
     def loss(log_factor: float) -> float:
         return log_loss(y, softmax(decisions, float(np.exp(log_factor))))

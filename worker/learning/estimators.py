@@ -95,6 +95,6 @@ def _with_network(
     sharpness = 1.0
     if needs_calibration(planned):
         hooks.phase("calibrating")
-        sharpness = calibrate(X, y, outputs, planned, seed)
+        sharpness = calibrate(X, y, lambda X, y: fit_network(X, y, outputs, planned, seed).network, seed)
     record = planned.record(learning_rate=found.learning_rate, epochs_run=found.state.epoch)
     return replace(model, estimator=found.network, sharpness=sharpness, fitted_as=record)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sklearn.dummy import DummyClassifier
+
 from worker.learning.defaults import Plan
 from worker.learning.losses import Array
 
@@ -23,6 +25,8 @@ def fit_trees(
 
     The trees do not depend on `threads` (each tree of a forest has its own seed), nor on the chunks.
     """
+    if plan.task == "classification" and (y == y[0]).all():
+        return DummyClassifier(strategy="prior").fit(X, y)  # a fold may hold one class; boosting refuses that
     estimator = _forest(plan, seed) if plan.kind == "random_forest" else _boosting(plan, seed)
     total = plan.n_estimators or 1
     grown = "n_estimators" if plan.kind == "random_forest" else "max_iter"

@@ -1,10 +1,11 @@
-"""Which column names a table may have."""
+"""Which columns a table may have: their names, and how many."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from shared.errors import InvalidInput
 from shared.tables.places import excerpt
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
     from shared.contracts.tables import Column
     from shared.tables.contracts import Limits
 
+#: Any file may have as many cells as take about two seconds.
+FREE_CELLS: Final = 2**27
+
 
 def check_names(names: Sequence[str], limits: Limits) -> None:
     """Raises InvalidInput: `too_many_columns`, `empty_column_name`, `bad_column_name`, `duplicate_column`."""
     check_count(len(names), limits)
     first_seen: dict[str, int] = {}
     for position, name in enumerate(names, 1):
-        check_name(name, f"column {position}", limits)
+        check_name(name, partial("column {}".format, position), limits)
         if name in first_seen:
             raise InvalidInput(
                 f"columns {first_seen[name]} and {position} are both named {excerpt(name)}",
@@ -35,16 +39,26 @@ def check_count(columns: int, limits: Limits) -> None:
         )
 
 
-def check_name(name: str, place: str, limits: Limits) -> None:
+def check_name(name: str, where: Callable[[], str], limits: Limits) -> None:
+    """`where` says which column it is; it is asked only when something is wrong."""
     if not name:
-        raise InvalidInput(f"{place} has an empty name", code="empty_column_name")
+        raise InvalidInput(f"{where()} has an empty name", code="empty_column_name")
     if len(name) > limits.max_name_length:
         length = f"{len(name):,} characters, the limit is {limits.max_name_length:,}"
-        raise InvalidInput(f"{place} has a name of {length}: {excerpt(name)}", code="bad_column_name")
+        raise InvalidInput(f"{where()} has a name of {length}: {excerpt(name)}", code="bad_column_name")
     # Cc: control characters; Cs: half a surrogate pair, which no UTF-8 can hold.
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         raise InvalidInput(
-            f"{place} has a control character in its name {excerpt(name)}", code="bad_column_name"
+            f"{where()} has a control character in its name {excerpt(name)}", code="bad_column_name"
+        )
+
+
+def check_cells(rows: int, columns: int, size: int, per_byte: int) -> None:
+    """Raises InvalidInput (`too_many_cells`) where few bytes stand for so many cells that time runs away."""
+    if rows * columns > FREE_CELLS + per_byte * size:
+        raise InvalidInput(
+            f"{size:,} bytes stand for {rows:,} rows of {columns:,} columns, nearly all of them empty or alike",
+            code="too_many_cells",
         )
 
 

@@ -1,0 +1,49 @@
+# Needs Python >= 3.11 with pip, make and git. Everything else is installed into .venv from the lock.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test up check bench lock clean
+
+help:  ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime  ## Train, fine-tune and batch-score on real data over HTTP, and print the numbers
+	$(BIN)/graft demo
+
+test: $(VENV)/.dev  ## Run the whole test suite against real servers
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+up: $(VENV)/.runtime  ## Run the embedded stack in the foreground
+	$(BIN)/graft up
+
+check: $(VENV)/.dev  ## Lint, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## Run the benchmarks side by side with their baselines
+	$(BIN)/python -m benchmarks
+
+lock:  ## Renew uv.lock and the hashed exports (needs uv)
+	uv lock
+	uv export --quiet --no-emit-project --no-header --no-annotate --no-default-groups --group install -o requirements.txt
+	uv export --quiet --no-emit-project --no-header --no-annotate --no-default-groups --group install --group dev -o requirements-dev.txt
+
+clean:  ## Remove the environment and what tools have cached
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.runtime: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Graft needs Python 3.11 or newer, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes --only-binary :all: -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,91 @@
+"""A whole stack for the end-to-end tests: `graft up` as a user starts it, and clients of two projects."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from graft.stack import Endpoint, RunningServer, object_store_endpoint
+from tests.support.client import Graft
+from tests.support.waiting import eventually
+
+KEYS = {"default": "the-default-key", "another": "the-other-key"}
+USER_BUCKET = "lake"
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    url: str
+    directory: Path
+    process: subprocess.Popen[bytes]
+    store: Endpoint
+
+    def log(self, name: str) -> str:
+        return (self.directory / "logs" / f"{name}.log").read_text()
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, object_store: RunningServer | Endpoint
+) -> Iterator[RunningStack]:
+    directory = tmp_path_factory.mktemp("stack")
+    output = directory / "output.txt"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
+    env |= object_store.settings
+    env |= {
+        "GRAFT_API_KEYS": f"{KEYS['default']},another:{KEYS['another']}",
+        "GRAFT_S3_ALLOWED_BUCKETS": USER_BUCKET,
+        "GRAFT_S3_BUCKET": f"graft-{secrets.token_hex(4)}",
+        "GRAFT_DRAIN_SECONDS": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "graft",
+        "up",
+        "--data-dir",
+        str(directory),
+        "--port",
+        "0",
+        "--workers",
+        "2",
+    ]
+    with output.open("wb") as out:
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=out)
+    try:
+        eventually(lambda: b"ready at" in output.read_bytes() or process.poll() is not None, 60)
+        found = re.search(rb"ready at (\S+)", output.read_bytes())
+        assert found, output.read_text()
+        store = object_store_endpoint(
+            object_store.url,
+            access_key_id=object_store.settings["GRAFT_S3_ACCESS_KEY_ID"],
+            secret_access_key=object_store.settings["GRAFT_S3_SECRET_ACCESS_KEY"],
+            bucket=USER_BUCKET,
+        )
+        assert store.why_not_ready() is None
+        yield RunningStack(found[1].decode(), directory, process, store)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def graft(stack: RunningStack) -> Iterator[Graft]:
+    """A client in the project `default`."""
+    with Graft(stack.url, KEYS["default"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def stranger(stack: RunningStack) -> Iterator[Graft]:
+    """A client in another project."""
+    with Graft(stack.url, KEYS["another"]) as client:
+        yield client
