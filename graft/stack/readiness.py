@@ -10,7 +10,7 @@ from graft.stack.errors import ServerFailed
 
 #: Long, for slow machines: a server that has ended is noticed at once, whatever this says.
 READY_SECONDS = 120.0
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 
 
 class Awaited(Protocol):

@@ -7,7 +7,7 @@
     boolean       bool                             bool
     string        string (UTF-8)                   string, large_string, string_view, null
     date          date32                           date32, date64
-    datetime      timestamp[us], in UTC, no zone   timestamp of any unit, with or without a zone
+    datetime      timestamp[us], in UTC, no zone   timestamp of any unit; in UTC if it has a zone
 
 A dictionary counts as what it encodes. Everything else (binary, time, duration, interval, nested and
 extension types) is refused: no column type could hold it without loss.
@@ -67,7 +67,8 @@ def decoded_type(arrow_type: pa.DataType) -> pa.DataType:
     """The type in which a supported Parquet column is handed out.
 
     Its own, except where that only encodes another one without loss: dictionaries are decoded, the string
-    layouts become one, float16 (which most kernels refuse) widens, date64 narrows to days.
+    layouts become one, float16 (which most kernels refuse) widens, date64 narrows to days. Times with a zone come
+    in UTC: the zone is a name that may not exist here, and says nothing about the moment.
     """
     if pt.is_dictionary(arrow_type):
         return decoded_type(arrow_type.value_type)
@@ -76,5 +77,7 @@ def decoded_type(arrow_type: pa.DataType) -> pa.DataType:
             return pa.string()
         case "date":
             return pa.date32()
+        case "datetime":
+            return pa.timestamp(arrow_type.unit, "UTC") if arrow_type.tz else arrow_type
         case _:
             return pa.float32() if pt.is_float16(arrow_type) else arrow_type

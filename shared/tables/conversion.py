@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.types as pt
 
 from shared.tables.column_types import canonical_type
 
@@ -167,10 +166,7 @@ def _cast_trimmed(values: pa.Array, arrow_type: pa.DataType) -> pa.Array:
 
 
 def iso_text(values: pa.Array) -> pa.Array:
-    """Dates and datetimes as ISO 8601 text, those with a zone in UTC."""
-    kind = values.type
-    if pt.is_timestamp(kind) and kind.tz:
-        values = values.cast(pa.timestamp(kind.unit, "UTC"))
+    """Dates and datetimes as ISO 8601 text; what has a zone must be in UTC."""
     return pc.replace_substring(values.cast(pa.string()), " ", "T", max_replacements=1)
 
 

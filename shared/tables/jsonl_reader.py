@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -92,11 +92,9 @@ class _Profiler:
     rows: int = 0
 
     def take(self, block: Block) -> None:
-        for piece in _pieces(block, len(block.data), self._max_lines()):
-            check_cells(self.rows, len(self.found), piece.offset, self.limits.max_jsonl_cells_per_byte)
+        for piece in _pieces(block, len(block.data), self._max_lines):
             if not self._take_fast(piece):
-                # The columns may grow on the way, so the number of lines that fit may shrink.
-                for small in _pieces(piece, _SLOW_BYTES, self._max_lines()):
+                for small in _pieces(piece, _SLOW_BYTES, self._max_lines):
                     if not self._take_fast(small):
                         self._take_slowly(small)
 
@@ -113,8 +111,13 @@ class _Profiler:
         )
         return Profile("jsonl", self.rows, tuple(columns))
 
+    def _count(self, rows: int, piece: Block) -> None:
+        self.rows += rows
+        size = piece.offset + len(piece.data)
+        check_cells(self.rows, len(self.found), size, self.limits.max_jsonl_cells_per_byte)
+
     def _max_lines(self) -> int:
-        return max(1, _MAX_CELLS // max(1, len(self.found)))
+        return _lines_for(len(self.found))
 
     def _take_fast(self, piece: Block) -> bool:
         """Whether Arrow could take this piece, as the columns known so far; if not, nothing has changed."""
@@ -131,13 +134,13 @@ class _Profiler:
             if seen.kind == "text":
                 seen.text_type = widened_json_text(values, seen.text_type)
             seen.present += len(values) - values.null_count
-        self.rows += table.num_rows
+        self._count(table.num_rows, piece)
         return True
 
     def _take_slowly(self, piece: Block) -> None:
         texts: dict[str, list[str]] = {}
-        for at, row in _objects(self.path, piece):
-            self.rows += 1
+        rows = 0
+        for rows, (at, row) in enumerate(_objects(self.path, piece), 1):  # noqa: B007
             for name, value in row.items():
                 seen = self._column(name, at)
                 if value is None:
@@ -148,6 +151,7 @@ class _Profiler:
                     texts.setdefault(name, []).append(value)
         for name, values in texts.items():
             self.found[name].text_type = widened_json_text(pa.array(values), self.found[name].text_type)
+        self._count(rows, piece)
 
     def _column(self, name: str, at: int) -> _Found:
         seen = self.found.get(name)
@@ -175,15 +179,17 @@ class _Reader:
     rows: int = 0
 
     def batches(self, block: Block) -> Iterator[pa.RecordBatch]:
-        max_lines = max(1, _MAX_CELLS // max(1, len(self.declared)))
-        for piece in _pieces(block, len(block.data), max_lines):
+        for piece in _pieces(block, len(block.data), self._max_lines):
             batch = self._read_fast(piece)
             if batch is not None:
                 yield self._counted(batch)
                 continue
-            for small in _pieces(piece, _SLOW_BYTES, max_lines):
+            for small in _pieces(piece, _SLOW_BYTES, self._max_lines):
                 batch = self._read_fast(small)
                 yield self._counted(self._read_slowly(small) if batch is None else batch)
+
+    def _max_lines(self) -> int:
+        return _lines_for(len(self.declared))
 
     def _counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         self.rows += batch.num_rows
@@ -241,14 +247,21 @@ def _row_end(buffer: bytearray, filled: int, _offset: int, last: bool) -> int:
     return filled if last else buffer.rfind(b"\n", 0, filled) + 1
 
 
-def _pieces(block: Block, max_bytes: int, max_lines: int) -> Iterator[Block]:
-    """The block cut at line ends; a piece has at least one line."""
+def _lines_for(columns: int) -> int:
+    return max(1, _MAX_CELLS // max(1, columns))
+
+
+def _pieces(block: Block, max_bytes: int, max_lines: Callable[[], int]) -> Iterator[Block]:
+    """The block cut at line ends; a piece has at least one line.
+
+    `max_lines` is asked for every piece: one piece can bring so many new columns that the next must be short.
+    """
     ends = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n")) + 1
     if not ends.size or ends[-1] < len(block.data):
         ends = np.append(ends, len(block.data))
     start = first = 0
     while first < len(ends):
-        last = min(int(np.searchsorted(ends, start + max_bytes, "right")), first + max_lines)
+        last = min(int(np.searchsorted(ends, start + max_bytes, "right")), first + max_lines())
         last = max(last, first + 1)
         end = int(ends[last - 1])
         yield Block(block.data[start:end], block.offset + start)

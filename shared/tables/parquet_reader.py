@@ -89,14 +89,14 @@ def _opened(path: Path, limits: Limits) -> Iterator[pq.ParquetFile]:
         with _translated("its schema cannot be read"):
             fields = list(file.schema_arrow)
             names = [field.name for field in fields]
+            for field in fields:
+                _supported_type(field)
         if not names:
             raise InvalidInput("the table has no columns", code="empty_table")
         check_names(names, limits)
         check_cells(
             file.metadata.num_rows, len(names), path.stat().st_size, limits.max_parquet_cells_per_byte
         )
-        for field in fields:
-            _supported_type(field)
         yield file
 
 
@@ -115,6 +115,7 @@ def _check_magic(path: Path) -> None:
 
 
 def _supported_type(field: pa.Field) -> ColumnType:
+    """Raises InvalidInput: `nested_column`, `unsupported_type`."""
     if pt.is_nested(field.type):
         raise InvalidInput(
             f"column {excerpt(field.name)} is nested ({excerpt(field.type)}); columns must hold plain values",

@@ -42,7 +42,7 @@ class Writer(ABC):
 
     def __init__(self, schema: pa.Schema) -> None:
         self.rows = 0
-        self._schema = pa.schema([(column.name, _written_type(column.type)) for column in schema])
+        self._schema = pa.schema([(column.name, decoded_type(column.type)) for column in schema])
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append the rows. Raises ValueError where the batch does not have the writer's columns."""
@@ -179,11 +179,6 @@ _WRITERS: Final[dict[Format, Callable[[Path, pa.Schema], Writer]]] = {
     "csv": _CsvWriter,
     "jsonl": _JsonlWriter,
 }
-
-
-def _written_type(arrow_type: pa.DataType) -> pa.DataType:
-    plain = decoded_type(arrow_type)
-    return pa.timestamp(plain.unit, "UTC") if pt.is_timestamp(plain) and plain.tz else plain
 
 
 def _as_type(values: pa.Array, wanted: pa.DataType) -> pa.Array:

@@ -14,13 +14,15 @@ from shared.errors import InvalidInput
 from shared.tables import Limits, Profile, preview, profile, read, read_all
 from shared.tables.jsonl_reader import profile_jsonl, read_jsonl
 
+DEFAULT = Limits()
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "table.jsonl"
 
 
-def profiled(path: Path, text: str | bytes, limits: Limits = Limits()) -> Profile:
+def profiled(path: Path, text: str | bytes, limits: Limits = DEFAULT) -> Profile:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return profile(path, "jsonl", limits)
 
@@ -36,7 +38,7 @@ def rows(path: Path, text: str | bytes) -> list[dict[str, object]]:
     return list(table.to_pylist())
 
 
-def refusal(path: Path, text: str | bytes, limits: Limits = Limits()) -> tuple[str, str]:
+def refusal(path: Path, text: str | bytes, limits: Limits = DEFAULT) -> tuple[str, str]:
     with pytest.raises(InvalidInput) as caught:
         profiled(path, text, limits)
     return caught.value.code, caught.value.message

@@ -1,0 +1,221 @@
+"""Batch prediction over HTTP: every format, rows accounted for, the manifest, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e import tables
+from tests.e2e.conftest import USER_BUCKET, RunningStack
+from tests.e2e.test_datasets import s3
+from tests.support.client import CSV, JSONL, PARQUET, Graft, Json, train_body, written
+
+KINDS = {"csv": CSV, "parquet": PARQUET, "jsonl": JSONL}
+
+
+@pytest.fixture(scope="module")
+def model(graft: Graft) -> str:
+    graft.run(train_body(graft.dataset(tables.iris()), "flowers"))
+    return "flowers:1"
+
+
+def numbered(rows: int = 150) -> pa.Table:
+    """Iris without labels, with an id for each row."""
+    table = tables.iris().drop_columns(["label"]).slice(0, rows)
+    return table.append_column("flower_id", pa.array([f"no-{n}" for n in range(table.num_rows)]))
+
+
+def batch(dataset: str, **changes: Any) -> Json:
+    return {"type": "batch_predict", "model": "flowers", "input": {"dataset": dataset}, **changes}
+
+
+def fetched(manifest: Json) -> pa.Table:
+    """All output rows, through the presigned links."""
+    parts = []
+    for file in manifest["files"]:
+        content = httpx.get(file["url"]).raise_for_status().content
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+        assert len(content) == file["bytes"]
+        parts.append(parsed(content, file["name"]))
+        assert parts[-1].num_rows == file["rows"]
+    return pa.concat_tables(parts)
+
+
+def parsed(content: bytes, name: str) -> pa.Table:
+    if name.endswith(".parquet"):
+        return pq.read_table(io.BytesIO(content))
+    if name.endswith(".csv"):
+        return pa.csv.read_csv(io.BytesIO(content))
+    return pa.Table.from_pylist([json.loads(line) for line in content.splitlines()])
+
+
+@pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("format", KINDS)
+def test_every_row_is_scored_from_and_to_every_format(
+    graft: Graft, model: str, source: str, format: str
+) -> None:
+    table = numbered()
+    dataset = graft.dataset(table, kind=KINDS[source])
+    job = graft.run(batch(dataset, output={"format": format}, id_column="flower_id"))
+    assert job["counts"] == {"total": 150, "succeeded": 150, "failed": 0}
+    manifest = graft.output(job["id"])
+    assert (manifest["rows"], manifest["failed_rows"], manifest["errors"]) == (150, 0, None)
+    version = graft.get("/v1/models/flowers/versions/1").json()
+    assert manifest["model"] == {"name": "flowers", "version": 1, "sha256": version["sha256"]}
+    output = fetched(manifest)
+    assert output["flower_id"].to_pylist() == table["flower_id"].to_pylist(), "the order is kept"
+    assert output.schema.names == [
+        *table.schema.names,
+        "prediction",
+        "probability_setosa",
+        "probability_versicolor",
+        "probability_virginica",
+    ]
+    agreed = [
+        p == t
+        for p, t in zip(output["prediction"].to_pylist(), tables.iris()["label"].to_pylist(), strict=True)
+    ]
+    assert sum(agreed) > 140
+
+
+def test_batch_and_online_prediction_agree(graft: Graft, model: str) -> None:
+    table = numbered(20)
+    output = fetched(graft.output(graft.run(batch(graft.dataset(table, kind=PARQUET)))["id"]))
+    rows = table.drop_columns(["flower_id"]).to_pylist()
+    online = graft.post("/v1/models/flowers/predict", json={"rows": rows, "probabilities": True}).json()
+    assert output["prediction"].to_pylist() == online["predictions"]
+    for name, row in zip(online["classes"], zip(*online["probabilities"], strict=True), strict=True):
+        assert output[f"probability_{name}"].to_pylist() == pytest.approx(row, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("output", "names"),
+    [
+        ({"columns": "id", "probabilities": False}, ["flower_id", "prediction"]),
+        ({"columns": "none", "probabilities": False}, ["prediction"]),
+    ],
+)
+def test_the_output_holds_the_columns_that_were_asked_for(
+    graft: Graft, model: str, output: Json, names: list[str]
+) -> None:
+    dataset = graft.dataset(numbered(), kind=PARQUET)
+    job = graft.run(batch(dataset, output=output, id_column="flower_id"))
+    manifest = graft.output(job["id"])
+    assert [column["name"] for column in manifest["columns"]] == names
+    assert fetched(manifest).schema.names == names
+
+
+def broken() -> str:
+    """Five rows, two of which hold words where the model wants numbers."""
+    return "f0,f1,f2,f3\n5,3,1,0\n5,x,1,0\n6,3,4,1\n6,3,4,y\n7,3,6,2\n"
+
+
+def test_a_bad_row_fails_the_job_and_is_named(graft: Graft, model: str) -> None:
+    error = graft.failed(batch(graft.dataset(broken())))
+    assert error["code"] == "bad_row"
+    assert "row 2" in error["message"]
+    assert "f1" in error["message"]
+
+
+def test_skipped_rows_are_listed_and_the_rows_add_up(graft: Graft, model: str) -> None:
+    job = graft.run(batch(graft.dataset(broken()), on_bad_row="skip", max_error_rate=0.5))
+    assert job["counts"] == {"total": 5, "succeeded": 3, "failed": 2}
+    manifest = graft.output(job["id"])
+    assert (manifest["rows"], manifest["failed_rows"], manifest["errors"]["rows"]) == (3, 2, 2)
+    assert fetched(manifest).num_rows == 3
+    lines = [json.loads(line) for line in httpx.get(manifest["errors"]["url"]).text.splitlines()]
+    assert [(line["row"], line["column"]) for line in lines] == [(2, "f1"), (4, "f3")]
+    assert all(line["reason"] for line in lines)
+
+
+def test_too_many_bad_rows_fail_the_job(graft: Graft, model: str) -> None:
+    error = graft.failed(batch(graft.dataset(broken()), on_bad_row="skip", max_error_rate=0.2))
+    assert error["code"] == "too_many_bad_rows"
+
+
+def test_large_outputs_come_in_parts(graft: Graft, model: str) -> None:
+    table = pa.concat_tables([numbered()] * 20)
+    job = graft.run(batch(graft.dataset(table, kind=PARQUET), shard_rows=1000))
+    manifest = graft.output(job["id"])
+    assert [file["rows"] for file in manifest["files"]] == [1000, 1000, 1000]
+    assert fetched(manifest)["flower_id"].to_pylist() == table["flower_id"].to_pylist()
+
+
+def test_a_prefix_is_scored_where_it_lies_and_the_output_reads_as_a_dataset(
+    graft: Graft, model: str, stack: RunningStack
+) -> None:
+    client = s3(stack.store.settings)
+    for number in range(3):
+        content = written(numbered(50), PARQUET)
+        client.put_object(Bucket=USER_BUCKET, Key=f"scoring/in/day-{number}.parquet", Body=content)
+    body = batch(
+        "",
+        input={"uri": f"s3://{USER_BUCKET}/scoring/in/"},
+        output={"uri": f"s3://{USER_BUCKET}/scoring/out"},
+    )
+    job = graft.run(body)
+    assert job["counts"]["succeeded"] == 150
+    prefix = job["result"]["output"]["uri"].removeprefix(f"s3://{USER_BUCKET}/")
+    assert prefix.startswith("scoring/out/")
+    listed = client.list_objects_v2(Bucket=USER_BUCKET, Prefix=prefix)["Contents"]
+    names = [item["Key"].removeprefix(prefix) for item in listed]
+    assert sorted(names) == ["_manifest.json", "part-00000.parquet"]
+    manifest = json.loads(client.get_object(Bucket=USER_BUCKET, Key=prefix + "_manifest.json")["Body"].read())
+    assert (manifest["rows"], manifest["job"]) == (150, job["id"])
+    assert manifest["schema_sha256"] == graft.output(job["id"])["schema_sha256"]
+
+
+def test_the_output_is_not_there_until_the_job_has_succeeded(graft: Graft, model: str) -> None:
+    dataset = graft.dataset(broken())
+    job_id = graft.submit(batch(dataset)).json()["id"]
+    graft.ended(job_id)
+    response = graft.get(f"/v1/jobs/{job_id}/output")
+    assert (response.status_code, response.json()["code"]) == (409, "no_output_yet")
+    trained = graft.get("/v1/jobs", params={"type": "train", "limit": 1}).json()["data"][0]["id"]
+    assert graft.get(f"/v1/jobs/{trained}/output").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({"model": "nobody"}, ["/model"]),
+        ({"input": {"dataset": "ds_01ARZ3NDEKTSV4RRFFQ69G5FAV"}}, ["/input/dataset"]),
+        ({"input": {}}, ["/input"]),
+        ({"input": {"uri": "s3://elsewhere/x/"}}, ["/input/uri"]),
+        ({"output": {"uri": "s3://elsewhere/x/"}}, ["/output/uri"]),
+        ({"output": {"format": "xlsx"}}, ["/output/format"]),
+        ({"output": {"columns": "id"}}, ["/id_column"]),
+        ({"id_column": "nope"}, ["/id_column"]),
+        ({"on_bad_row": "skip"}, ["/max_error_rate"]),
+        ({"max_error_rate": 2}, ["/max_error_rate"]),
+        ({"shard_rows": 1}, ["/shard_rows"]),
+    ],
+)
+def test_a_bad_field_is_refused_at_its_pointer(
+    graft: Graft, model: str, change: Json, pointers: list[str]
+) -> None:
+    dataset = graft.dataset(numbered())
+    assert graft.refused({**batch(dataset), **change}) == pointers
+
+
+def test_a_dataset_without_a_needed_column_is_refused(graft: Graft, model: str) -> None:
+    dataset = graft.dataset(numbered().drop_columns(["f2"]))
+    response = graft.submit(batch(dataset))
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == "/input/dataset"
+    assert "f2" in response.json()["errors"][0]["detail"]
+
+
+def test_formulas_are_defused_in_csv(graft: Graft, model: str) -> None:
+    table = numbered(2).set_column(4, "flower_id", pa.array(["=HYPERLINK(1)", "plain"]))
+    job = graft.run(batch(graft.dataset(table, kind=PARQUET), output={"format": "csv"}))
+    assert fetched(graft.output(job["id"]))["flower_id"].to_pylist() == ["'=HYPERLINK(1)", "plain"]
