@@ -55,3 +55,19 @@ def up(
 
     stack = Stack(data_dir, host=host, port=port, concurrency=workers, say=foreground.say)
     raise typer.Exit(foreground.run(stack))
+
+
+@app.command()
+def demo() -> None:
+    """Train, fine-tune and batch-score real data over HTTP on a stack of its own, and print the numbers."""
+    from rich.console import Console
+
+    from graft import demo as story
+    from graft.stack import Refused, ServerFailed
+
+    console = Console()
+    try:
+        story.run(console)
+    except (story.DemoFailed, Refused, ServerFailed) as error:
+        console.print(f"[red]The demo failed:[/red] {error}")
+        raise typer.Exit(1) from error

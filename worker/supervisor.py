@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from typing import Any
 
@@ -68,13 +67,16 @@ def supervise(
         while True:
             if (why := watch.look()) is not None:
                 return why
-            for kind, content in _messages(ours):
-                if kind in {"outcome", "error"}:
-                    usage = watch.usage(content.pop("usage"))
-                    return Verdict(**{kind: content}, usage=usage)
-                on_report(kind, content)
-            if not process.is_alive() and not ours.poll():
+            if not ours.poll(_POLL_SECONDS):
+                continue
+            try:
+                kind, content = json.loads(ours.recv_bytes())
+            except (EOFError, OSError):  # the other end is closed: the process is gone, or about to be
+                process.join(timeout=limits.stop_grace_seconds)
                 return watch.died()
+            if kind in {"outcome", "error"}:
+                return Verdict(**{kind: content}, usage=watch.usage(content.pop("usage")))
+            on_report(kind, content)
     finally:
         _end(process, limits.stop_grace_seconds)
         held.close()
@@ -139,22 +141,6 @@ class _Watch:
             self._peak_rss = max(self._peak_rss, self._ps.memory_info().rss)
             times = self._ps.cpu_times()
             self._cpu_seconds = times.user + times.system
-
-
-def _messages(connection: Connection) -> list[tuple[str, Any]]:
-    """What the child has said, waiting a moment for the first word. Nothing once the pipe is closed."""
-    found = []
-    try:
-        wait = _POLL_SECONDS
-        while connection.poll(wait):
-            kind, content = json.loads(connection.recv_bytes())
-            found.append((kind, content))
-            wait = 0.0
-            if kind in {"outcome", "error"}:
-                break
-    except (EOFError, OSError):
-        time.sleep(0.01)  # a closed pipe polls as ready: do not spin until the process is seen to be gone
-    return found
 
 
 def _end(process: Any, grace_seconds: float) -> None:

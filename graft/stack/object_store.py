@@ -122,11 +122,10 @@ def _commands(
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     address = f"{HOST}:{port}"
     if kind == "minio":
-        command = (str(binaries.minio()), "server", "--quiet", "--address", address)
-        return (*command, "--console-address", f"{HOST}:0", str(data)), {
+        return (str(binaries.minio()), "server", "--quiet", "--address", address, str(data)), {
             "MINIO_ROOT_USER": access_key_id,
             "MINIO_ROOT_PASSWORD": secret_access_key,
-            "MINIO_BROWSER": "off",
+            "MINIO_BROWSER": "off",  # its console would listen on a port of its own
         }
     command = (str(binaries.rclone()), "serve", "s3", "--addr", address)
     return (*command, "--vfs-cache-mode", "off", str(data)), {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Large enough that the cost of a block does not show, small enough that a few stay in the cache.
 BLOCK_BYTES = 2 * 2**20
 
-_UTF8_BOM = b"\xef\xbb\xbf"
+UTF8_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _open(path: Path) -> BufferedReader:
 
 
 def _skip_byte_order_mark(file: BufferedReader) -> int:
-    return len(_UTF8_BOM) if file.read(len(_UTF8_BOM)) == _UTF8_BOM else 0
+    return len(UTF8_BOM) if file.read(len(UTF8_BOM)) == UTF8_BOM else 0
 
 
 def _grown(buffer: bytearray, path: Path, offset: int, limits: Limits) -> bytearray:

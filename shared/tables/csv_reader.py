@@ -16,7 +16,7 @@ import pyarrow.csv
 
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
-from shared.tables.blocks import BLOCK_BYTES, Block, blocks
+from shared.tables.blocks import BLOCK_BYTES, UTF8_BOM, Block, blocks
 from shared.tables.column_checks import check_names, require_columns
 from shared.tables.column_types import canonical_type
 from shared.tables.contracts import Limits, Profile
@@ -121,10 +121,14 @@ def _header_names(text: str, limits: Limits) -> list[str]:
 
 def _parse(block: Block, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
     """The columns that `types` names, in its order. Raises ArrowInvalid."""
+    data = pa.py_buffer(block.data)
+    if block.data[: len(UTF8_BOM)] == UTF8_BOM:
+        # Inside the file this is a character of the first value, but Arrow drops it from whatever it is given.
+        data = pa.py_buffer(b"\n" + bytes(block.data))
     return pyarrow.csv.read_csv(
-        pa.BufferReader(pa.py_buffer(block.data)),
+        pa.BufferReader(data),
         # One block here, one block for Arrow: its parser then returns one chunk per column.
-        read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(block.data) + 1),
+        read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=data.size + 1),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
             check_utf8=False,  # `blocks` has
@@ -159,18 +163,25 @@ def _misfit(
             place = f"row {row} (line {line_at(path, block.offset + start)})"
             return InvalidInput(f"{place} has {values} values, expected {len(names)}", code="ragged_row")
         starts.append(start)
-    table = _parse(block, names, dict.fromkeys(declared, pa.string()))
-    misfits = (
-        (at, name, values[at].as_py())
-        for name, values in zip(declared, _single_chunks(table), strict=True)
-        if (at := first_misfit(values, declared[name])) is not None
-    )
-    first = min(misfits, default=None)
+    first = _first_misfit(block, names, declared) if declared else None
     if first is None:
-        return InvalidInput(f"the CSV cannot be read: {str(error)[:200]}", code="bad_csv")
+        return InvalidInput(f"the CSV cannot be read: {str(error)[:120]!a}", code="bad_csv")
     at, name, value = first
     line = line_at(path, block.offset + starts[at])
     problem = f"{excerpt(value)} is not {_TYPE_PHRASES[declared[name]]}"
     return InvalidInput(
         f"row {rows_before + at + 1} (line {line}), column {excerpt(name)}: {problem}", code="type_mismatch"
     )
+
+
+def _first_misfit(
+    block: Block, names: list[str], declared: dict[str, ColumnType]
+) -> tuple[int, str, str] | None:
+    """(row in the block, column, text) of the first value that is not of its declared type."""
+    table = _parse(block, names, dict.fromkeys(declared, pa.string()))
+    misfits = (
+        (at, name, values[at].as_py())
+        for name, values in zip(declared, _single_chunks(table), strict=True)
+        if (at := first_misfit(values, declared[name])) is not None
+    )
+    return min(misfits, default=None)

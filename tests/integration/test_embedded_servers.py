@@ -231,7 +231,10 @@ def test_servers_end_when_their_supervisor_is_killed(directory: Path) -> None:
         assert len(pids) == 2
         assert all(map(runs, pids))
         supervisor.kill()
-    eventually(lambda: not any(map(runs, pids)))
+    try:
+        eventually(lambda: not any(map(runs, pids)))
+    finally:
+        leftovers.end(directory)
 
 
 def test_recorded_leftovers_are_ended(redis_server: RunningServer, directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -215,17 +216,18 @@ def stale_lease(services: Services) -> tuple[Lease, Lease]:
 @pytest.mark.parametrize("act", ["renew", "finish", "finish_with_version", "release"])
 def test_a_stale_token_changes_no_key(services: Services, act: str) -> None:
     old, _ = stale_lease(services)
+    jobs = services.jobs
+    acts: dict[str, Callable[[], object]] = {
+        "renew": lambda: jobs.renew(old, progress={"phase": "late"}),
+        "finish": lambda: jobs.finish(old, JobState.FAILED, error={"code": "late"}),
+        "finish_with_version": lambda: jobs.finish(
+            old, JobState.SUCCEEDED, version=NewVersion("churn", None, None, {})
+        ),
+        "release": lambda: jobs.release(old, "normal", reason="late"),
+    }
     before = everything(services)
     with pytest.raises(LostLease):
-        match act:
-            case "renew":
-                services.jobs.renew(old, progress={"phase": "late"})
-            case "finish":
-                services.jobs.finish(old, JobState.FAILED, error={"code": "late"})
-            case "finish_with_version":
-                services.jobs.finish(old, JobState.SUCCEEDED, version=NewVersion("churn", None, None, {}))
-            case "release":
-                services.jobs.release(old, "normal", reason="late")
+        acts[act]()
     assert everything(services) == before
 
 

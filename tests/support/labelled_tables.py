@@ -9,11 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn import datasets
+from threadpoolctl import threadpool_limits
 
 from shared.contracts.tables import Column
 from shared.modeling.columns import column_type
 from worker.handlers.base import TableFiles
 from worker.learning.data import Labelled, labelled
+
+# The tables are small and the cores are shared: BLAS threads would mostly wait for one another.
+threadpool_limits(1)
 
 
 def silent(message: str) -> None:

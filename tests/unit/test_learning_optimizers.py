@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def problem(
     y = random.normal(size=rows) if loss in REGRESSION else np.arange(rows) % 3
     sizes = [4, outputs] if hidden is None else [4, hidden, hidden, outputs]
     weights = []
-    for inputs, width in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, width in pairwise(sizes):
         weights += [random.normal(size=(inputs, width)), random.normal(size=width)]
     anchor = [random.normal(size=w.shape) for w in weights] if anchored else None
     return Objective(X, y, loss, alpha, anchor), weights
@@ -85,6 +86,7 @@ class Stopped(Exception):
 def test_an_interrupted_fit_goes_on_to_the_very_same_weights(optimizer, hidden):
     epochs, stop = (SEGMENT + 30, SEGMENT + 9) if optimizer == "lbfgs" else (10, 4)
     objective, weights = problem("log_loss", hidden=hidden, alpha=0.01)
+    objective.X[:] *= [1, 3, 10, 30]  # slow to converge
     whole = optimize(objective, weights, settings(optimizer, epochs))
     saved = io.BytesIO()
 

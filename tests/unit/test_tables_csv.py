@@ -178,6 +178,13 @@ class TestShapes:
     def test_a_byte_order_mark_may_precede_a_quote(self, path: Path) -> None:
         assert types(path, b'\xef\xbb\xbf"a,1",b\n1,2\n') == {"a,1": "integer", "b": "integer"}
 
+    @pytest.mark.parametrize("block_bytes", [1, 1_000])
+    def test_a_byte_order_mark_inside_the_file_is_a_character(self, path: Path, block_bytes: int) -> None:
+        path.write_text("a,b\n\ufeffx,1\n\ufeffy,2\n")
+        columns = profile_csv(path, Limits(), block_bytes=block_bytes).columns
+        batches = read_csv(path, columns, 10, Limits(), block_bytes=block_bytes)
+        assert pa.Table.from_batches(batches).column("a").to_pylist() == ["\ufeffx", "\ufeffy"]
+
     def test_names_are_taken_as_they_are(self, path: Path) -> None:
         text = 'größe, padded ,"with ""quotes"", comma",日本,1\n1,2,3,4,5\n'
         assert list(types(path, text)) == ["größe", " padded ", 'with "quotes", comma', "日本", "1"]

@@ -21,9 +21,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "table.parquet"
 
 
-def refusal(path: Path) -> tuple[str, str]:
+DEFAULT = Limits()
+
+
+def refusal(path: Path, limits: Limits = DEFAULT) -> tuple[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        profile(path, "parquet")
+        profile(path, "parquet", limits)
     return caught.value.code, caught.value.message
 
 
@@ -212,10 +215,14 @@ class TestRefusals:
         assert refusal(path)[0] == "corrupt_parquet"
 
     def test_run_lengths_cannot_stand_for_a_huge_table(self, path: Path) -> None:
-        pq.write_table(pa.table({"a": pa.nulls(150_000_000, pa.int8())}), path)
-        with pytest.raises(InvalidInput) as caught:
-            profile(path, "parquet")
-        assert caught.value.code == "too_many_cells"
+        table = pa.table({"a": pa.nulls(15_000_000, pa.int8())})
+        with pq.ParquetWriter(path, table.schema) as writer:
+            for _ in range(9):
+                writer.write_table(table, row_group_size=table.num_rows)
+        assert path.stat().st_size < 2**18
+        code, message = refusal(path, Limits(max_parquet_cells_per_byte=1))
+        assert code == "too_many_cells"
+        assert "135,000,000 rows of 1 columns" in message
 
     def test_a_repetitive_table_of_ordinary_size_is_welcome(self, path: Path) -> None:
         pq.write_table(pa.table({"a": pa.nulls(2_000_000, pa.int8())}), path)

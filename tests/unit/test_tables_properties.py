@@ -106,15 +106,15 @@ CELL = st.one_of(
 @given(
     rows=st.lists(st.lists(CELL, min_size=3, max_size=3), min_size=1, max_size=25),
     homogeneous=st.booleans(),
-    end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     block_bytes=st.integers(1, 200),
 )
 def test_csv_types_and_values_do_not_depend_on_the_blocks(
-    tmp_path: Path, rows: list[list[str]], homogeneous: bool, end: str, block_bytes: int
+    tmp_path: Path, rows: list[list[str]], homogeneous: bool, quoting: int, block_bytes: int
 ) -> None:
     path = tmp_path / "table.csv"
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator=end)
+    writer = csv.writer(text, quoting=quoting)
     writer.writerow(["a", "b", "c"])
     writer.writerows([rows[0]] * len(rows) if homogeneous else rows)
     path.write_bytes(text.getvalue().encode())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from worker.handlers import batch_predict, fine_tune, train
 from worker.handlers.base import Handler
+from worker.handlers.batch_predict import run as batch_predict
+from worker.handlers.fine_tune import run as fine_tune
+from worker.handlers.train import run as train
 
 HANDLERS: Final[dict[str, Handler]] = {
-    "train": train.run,
-    "fine_tune": fine_tune.run,
-    "batch_predict": batch_predict.run,
+    "train": train,
+    "fine_tune": fine_tune,
+    "batch_predict": batch_predict,
 }

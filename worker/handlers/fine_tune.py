@@ -13,7 +13,7 @@ from shared.contracts.specs import EvaluationSpec
 from shared.errors import InternalError
 from shared.modeling import Model, dump
 from worker.handlers.base import Assignment, Context, Outcome
-from worker.handlers.reporting import allowed_threads, fitting_hooks, read_table
+from worker.handlers.reporting import allowed_threads, fitting_hooks, one_blas_thread, read_table
 from worker.handlers.source import open_model
 from worker.handlers.train import ARTIFACT, describe
 from worker.learning.data import Labelled
@@ -28,6 +28,12 @@ from worker.learning.target import Target, align_target
 def run(assignment: Assignment, context: Context) -> Outcome:
     """Fine-tune `assignment.model` on `assignment.tables["dataset"]`. Raises what `target` and
     `strategies` raise."""
+    threads = allowed_threads()
+    with one_blas_thread():
+        return _tuned(assignment, threads, context)
+
+
+def _tuned(assignment: Assignment, threads: int, context: Context) -> Outcome:
     if assignment.model is None:
         raise InternalError("the attempt was given no model")
     source, spec = open_model(assignment), assignment.spec
@@ -35,7 +41,7 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     target = _aligned(source, assignment, context)
     evaluation = EvaluationSpec.model_validate(spec.get("evaluation") or {})
     train, test = (target.data.take(rows) for rows in hold_out(target.data, evaluation, seed, context.warn))
-    transfer = Transfer(source, seed, allowed_threads(), target.absent)
+    transfer = Transfer(source, seed, threads, target.absent)
     chosen, scored = _choose(transfer, spec.get("strategy") or "auto", train, context)
     models = _fitted(transfer, chosen, train, fitting_hooks(context))
     context.progress("evaluating", 0, 1, "steps")

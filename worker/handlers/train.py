@@ -12,7 +12,13 @@ from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingS
 from shared.contracts.tables import Column
 from shared.modeling import Model, dump
 from worker.handlers.base import Assignment, Context, Outcome
-from worker.handlers.reporting import allowed_threads, fitting_hooks, library_versions, read_table
+from worker.handlers.reporting import (
+    allowed_threads,
+    fitting_hooks,
+    library_versions,
+    one_blas_thread,
+    read_table,
+)
 from worker.learning.baseline import baseline
 from worker.learning.data import Labelled, labelled
 from worker.learning.estimators import fit_model
@@ -24,6 +30,12 @@ ARTIFACT = "model.joblib"
 
 def run(assignment: Assignment, context: Context) -> Outcome:
     """Train on `assignment.tables["dataset"]`. Raises what `data`, `splitting` and `estimators` raise."""
+    threads = allowed_threads()
+    with one_blas_thread():
+        return _trained(assignment, threads, context)
+
+
+def _trained(assignment: Assignment, threads: int, context: Context) -> Outcome:
     spec = assignment.spec
     seed = int(spec["seed"])
     train, test = _split(assignment, seed, context)
@@ -32,7 +44,7 @@ def run(assignment: Assignment, context: Context) -> Outcome:
         EstimatorSpec.model_validate(spec["estimator"]),
         PreprocessingSpec.model_validate(spec["preprocessing"]),
         seed,
-        threads=allowed_threads(),
+        threads=threads,
         hooks=fitting_hooks(context),
     )
     context.progress("evaluating", 0, 1, "steps")

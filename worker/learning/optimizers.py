@@ -158,7 +158,7 @@ def _gradient_descent(
     rate = state.learning_rate * (1.0 if smooth else _decay(state, settings))
     for w, g in zip(state.weights, gradient, strict=True):
         w -= rate * g
-    _ended(state, settings, loss, on_epoch)
+    _ended(state, settings, loss, on_epoch, may_stop=smooth)
 
 
 def _sgd(state: FitState, objective: Objective, settings: FitSettings, on_epoch: OnEpoch | None) -> None:
@@ -243,7 +243,10 @@ def _decay(state: FitState, settings: FitSettings) -> float:
     return 1.0 - state.epoch / settings.epochs
 
 
-def _ended(state: FitState, settings: FitSettings, loss: float, on_epoch: OnEpoch | None) -> None:
+def _ended(
+    state: FitState, settings: FitSettings, loss: float, on_epoch: OnEpoch | None, *, may_stop: bool = True
+) -> None:
+    """Count the epoch. A loss with kinks swings until its rate has decayed, which is no reason to stop."""
     state.epoch += 1
     state.loss = loss
     if state.best - loss < settings.tolerance * max(abs(state.best), 1.0):
@@ -251,7 +254,7 @@ def _ended(state: FitState, settings: FitSettings, loss: float, on_epoch: OnEpoc
     else:
         state.stalled = 0
     state.best = min(state.best, loss)
-    state.finished = state.stalled >= PATIENCE
+    state.finished = may_stop and state.stalled >= PATIENCE
     if on_epoch is not None:
         on_epoch(state.epoch, settings.epochs, loss)
 

@@ -37,9 +37,10 @@ from worker.learning.trees import standardized
 
 #: How strongly l2_sp holds on to the source: the weight of the penalty beside the sum of the losses.
 ANCHOR_ALPHAS = (1.0, 10.0, 100.0)
-#: Adam's steps of `continue`: a tenth of the rate that networks are fitted with.
-CONTINUE_RATE = {True: 1e-4, False: 1e-3}
-CONTINUE_EPOCHS = 20
+#: Adam's steps of `continue`, for networks and for linear families: about a third of the rate that a fit from
+#: nothing uses, and at least so many epochs and steps.
+CONTINUE_RATE = {True: 3e-4, False: 3e-3}
+CONTINUE_EPOCHS = 50
 CONTINUE_STEPS = 200
 
 Fit = Callable[[Labelled, Hooks], Model]

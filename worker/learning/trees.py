@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.dummy import DummyClassifier
+from threadpoolctl import threadpool_limits
 
 from worker.learning.defaults import Plan
 from worker.learning.losses import Array
@@ -23,7 +24,8 @@ def fit_trees(
 ) -> Any:
     """A fitted scikit-learn estimator on unscaled features; y are class codes or amounts.
 
-    The trees do not depend on `threads` (each tree of a forest has its own seed), nor on the chunks.
+    The trees depend neither on `threads` nor on the chunks: each tree of a forest has its own seed, and boosting,
+    whose sums would be added in another order by more threads, is given one.
     """
     if plan.task == "classification" and (y == y[0]).all():
         return DummyClassifier(strategy="prior").fit(X, y)  # a fold may hold one class; boosting refuses that
@@ -34,7 +36,8 @@ def fit_trees(
         estimator.set_params(**{grown: size})
         if plan.kind == "random_forest":
             estimator.set_params(n_jobs=threads)
-        estimator.fit(X, y)
+        with threadpool_limits(1, user_api="openmp"):
+            estimator.fit(X, y)
         if on_trees is not None:
             on_trees(size, total)
     estimator.set_params(warm_start=False)

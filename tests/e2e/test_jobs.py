@@ -1,0 +1,194 @@
+"""Jobs over HTTP: submit, look, wait, list, cancel, and the same request twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tests.e2e import tables
+from tests.support.client import Graft, Json, train_body
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def iris(graft: Graft) -> str:
+    return graft.dataset(tables.iris())
+
+
+@pytest.fixture(scope="module")
+def endless(graft: Graft) -> Json:
+    """A job that trains until it is stopped."""
+    dataset = graft.dataset(tables.digits(slice(0, 1500)))
+    estimator = {"kind": "neural_network", "epochs": 100_000, "hidden_layers": [256], "learning_rate": 1e-6}
+    return train_body(dataset, "endless", estimator=estimator)
+
+
+def started(graft: Graft, body: Json) -> str:
+    job_id: str = graft.submit(body).json()["id"]
+    eventually(lambda: graft.job(job_id)["status"] == "running", 60)
+    return job_id
+
+
+def test_a_submitted_job_is_answered_with_its_place_and_its_defaults_filled_in(
+    graft: Graft, iris: str
+) -> None:
+    response = graft.submit(train_body(iris, "defaults", metadata={"team": "flowers", "n": 3}))
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["Location"] == job["links"]["self"] == f"/v1/jobs/{job['id']}"
+    assert int(response.headers["Retry-After"]) >= 1
+    assert (job["status"], job["attempt"], job["max_attempts"], job["priority"]) == ("queued", 0, 3, "normal")
+    assert job["metadata"] == {"team": "flowers", "n": 3}
+    assert job["spec"]["evaluation"] == {"test_fraction": 0.2, "stratify": True}
+    assert job["spec"]["seed"] == 42
+    assert job["created_at"].endswith("Z")
+    assert graft.ended(job["id"])["status"] == "succeeded"
+
+
+def test_a_job_that_has_ended_tells_when_how_long_and_by_whom(graft: Graft, iris: str) -> None:
+    job = graft.run(train_body(iris, "told"))
+    assert job["created_at"] <= job["started_at"] <= job["finished_at"]
+    assert job["worker"]
+    assert job["usage"]["wall_seconds"] > 0
+    assert job["usage"]["peak_rss_bytes"] > 10_000_000
+    assert job["error"] is None
+    assert "Retry-After" not in graft.get(f"/v1/jobs/{job['id']}").headers
+
+
+def test_the_etag_changes_with_the_job_and_spares_what_has_not_changed(graft: Graft, iris: str) -> None:
+    job = graft.run(train_body(iris, "etag"))
+    first = graft.get(f"/v1/jobs/{job['id']}")
+    again = graft.get(f"/v1/jobs/{job['id']}", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = graft.get(f"/v1/jobs/{job['id']}", headers={"If-None-Match": '"0"'})
+    assert other.status_code == 200
+
+
+def test_wait_holds_the_answer_until_the_job_ends(graft: Graft, iris: str) -> None:
+    job_id = graft.submit(train_body(iris, "waited")).json()["id"]
+    assert graft.get(f"/v1/jobs/{job_id}", params={"wait": 30}).json()["status"] == "succeeded"
+
+
+def test_wait_answers_when_its_time_is_up(graft: Graft, endless: Json) -> None:
+    job_id = started(graft, endless)
+    begun = time.monotonic()
+    response = graft.get(f"/v1/jobs/{job_id}", params={"wait": 0.5})
+    assert 0.5 <= time.monotonic() - begun < 10
+    assert response.json()["status"] == "running"
+    graft.post(f"/v1/jobs/{job_id}/cancel")
+
+
+def test_too_many_waiting_requests_are_told_to_come_back(graft: Graft, endless: Json) -> None:
+    job_id = started(graft, endless)
+    statuses: list[int] = []
+
+    def wait() -> None:
+        with Graft(str(graft.base_url), graft.headers["Authorization"].split()[1]) as client:
+            response = client.get(f"/v1/jobs/{job_id}", params={"wait": 3})
+            statuses.append(response.status_code)
+            if response.status_code == 503:
+                assert int(response.headers["Retry-After"]) >= 1
+
+    threads = [threading.Thread(target=wait) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    assert graft.get("/healthz").status_code == 200, "the API still answers"
+    for thread in threads:
+        thread.join()
+    graft.post(f"/v1/jobs/{job_id}/cancel")
+    assert set(statuses) == {200, 503}
+
+
+@pytest.mark.parametrize("wait", ["-1", "31", "soon"])
+def test_a_wait_outside_its_bounds_is_refused(graft: Graft, iris: str, wait: str) -> None:
+    job_id = graft.submit(train_body(iris, "bounds")).json()["id"]
+    assert graft.get(f"/v1/jobs/{job_id}", params={"wait": wait}).status_code == 422
+
+
+def test_a_running_job_is_cancelled_within_seconds(graft: Graft, endless: Json) -> None:
+    job_id = started(graft, endless)
+    first = graft.post(f"/v1/jobs/{job_id}/cancel")
+    assert first.status_code == 202
+    assert first.json()["cancel_requested_at"]
+    assert graft.post(f"/v1/jobs/{job_id}/cancel").status_code in {200, 409}
+    job = graft.ended(job_id, 10)
+    assert job["status"] == "cancelled"
+    assert graft.get("/v1/models/endless").status_code == 404
+    again = graft.post(f"/v1/jobs/{job_id}/cancel")
+    assert (again.status_code, again.json()["code"]) == (409, "job_ended")
+
+
+def test_a_queued_job_is_cancelled_before_it_runs(graft: Graft, endless: Json, iris: str) -> None:
+    busy = [started(graft, endless) for _ in range(2)]
+    job_id = graft.submit(train_body(iris, "never-run")).json()["id"]
+    response = graft.post(f"/v1/jobs/{job_id}/cancel")
+    assert (response.status_code, response.json()["status"]) == (202, "cancelled")
+    for job in busy:
+        graft.post(f"/v1/jobs/{job}/cancel")
+    for job in busy:
+        graft.ended(job)
+    assert graft.job(job_id)["attempt"] == 0
+    assert graft.get("/v1/models/never-run").status_code == 404
+
+
+def test_an_idempotency_key_makes_one_job_of_two_requests(graft: Graft, iris: str) -> None:
+    body = train_body(iris, "once")
+    first = graft.submit(body, **{"Idempotency-Key": "key-1"})
+    second = graft.submit(body, **{"Idempotency-Key": "key-1"})
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["id"] == second.json()["id"]
+    other = graft.submit(train_body(iris, "twice"), **{"Idempotency-Key": "key-1"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    graft.ended(first.json()["id"])
+    assert graft.get("/v1/models/once").json()["latest_version"] == 1
+
+
+def test_a_job_runs_to_its_time_limit_and_no_further(graft: Graft, endless: Json) -> None:
+    error = graft.failed({**endless, "timeout_seconds": 2})
+    assert error["code"] == "timed_out"
+
+
+def test_the_events_tell_the_story(graft: Graft, iris: str) -> None:
+    job = graft.run(train_body(iris, "story"))
+    events = graft.get(job["links"]["events"]).json()["data"]
+    assert [(event["event"], event["state"]) for event in events] == [
+        ("submitted", "queued"),
+        ("claimed", "running"),
+        ("succeeded", "succeeded"),
+    ]
+    after = graft.get(job["links"]["events"], params={"after": events[0]["id"], "limit": 1}).json()
+    assert ([event["event"] for event in after["data"]], after["has_more"]) == (["claimed"], True)
+
+
+def test_jobs_are_listed_by_status_type_and_model(graft: Graft, iris: str) -> None:
+    job = graft.run(train_body(iris, "findable"))
+    for filters in ({"model": "findable"}, {"model": "findable", "type": "train", "status": "succeeded"}):
+        found = graft.get("/v1/jobs", params=filters).json()
+        assert [item["id"] for item in found["data"]] == [job["id"]]
+    assert graft.get("/v1/jobs", params={"model": "findable", "status": "failed"}).json()["data"] == []
+
+
+@pytest.mark.parametrize("query", ["status=done", "limit=0", "limit=9999", "colour=red", "after=%00"])
+def test_a_bad_query_is_refused(graft: Graft, query: str) -> None:
+    response = graft.get(f"/v1/jobs?{query}")
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == f"/{query.split('=')[0]}"
+
+
+def test_another_projects_job_does_not_exist(graft: Graft, stranger: Graft, iris: str) -> None:
+    job_id = graft.submit(train_body(iris, "private")).json()["id"]
+    for path in ("", "/events", "/output"):
+        assert stranger.get(f"/v1/jobs/{job_id}{path}").status_code == 404
+    assert stranger.post(f"/v1/jobs/{job_id}/cancel").status_code == 404
+    assert stranger.get("/v1/jobs").json()["data"] == []
+    assert stranger.refused(train_body(iris, "stolen")) == ["/dataset"]
+
+
+def test_a_dataset_cannot_be_deleted_while_a_live_job_reads_it(graft: Graft, endless: Json) -> None:
+    job_id = started(graft, endless)
+    response = graft.delete(f"/v1/datasets/{endless['dataset']}")
+    assert (response.status_code, response.json()["code"]) == (409, "dataset_in_use")
+    graft.post(f"/v1/jobs/{job_id}/cancel")
+    graft.ended(job_id)

@@ -1,0 +1,200 @@
+"""The registry and online prediction over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import httpx
+import joblib
+import pytest
+
+from tests.e2e import tables
+from tests.e2e.conftest import RunningStack
+from tests.e2e.test_datasets import s3
+from tests.support.client import Graft, Json, train_body
+
+ROW = {"f0": 5.1, "f1": 3.5, "f2": 1.4, "f3": 0.2}
+
+
+@pytest.fixture(scope="module")
+def flowers(graft: Graft) -> str:
+    """A model with three versions."""
+    dataset = graft.dataset(tables.iris())
+    model = {"name": "garden", "description": "species of iris", "tags": {"team": "botany"}}
+    for seed in range(3):
+        graft.run(train_body(dataset, "garden", model=model, seed=seed))
+    return "garden"
+
+
+def test_a_model_shows_its_versions_description_and_tags(graft: Graft, flowers: str) -> None:
+    model = graft.get("/v1/models/garden").json()
+    assert (model["latest_version"], model["description"], model["tags"]) == (
+        3,
+        "species of iris",
+        {"team": "botany"},
+    )
+    versions = graft.get("/v1/models/garden/versions").json()["data"]
+    assert [version["version"] for version in versions] == [3, 2, 1]
+    assert "garden" in [
+        item["name"] for item in graft.get("/v1/models", params={"limit": 500}).json()["data"]
+    ]
+
+
+def test_a_version_says_all_that_is_known_of_it(graft: Graft, flowers: str) -> None:
+    version = graft.get("/v1/models/garden/versions/2").json()
+    assert version["task"] == "classification"
+    assert version["estimator"]["kind"] == "logistic_regression"
+    assert [item["name"] for item in version["schema"]["inputs"]] == ["f0", "f1", "f2", "f3"]
+    assert version["schema"]["output"]["classes"] == ["setosa", "versicolor", "virginica"]
+    assert version["metrics"]["accuracy"] > 0.8
+    assert version["seed"] == 1
+    assert version["parent"] is None
+    assert {"python", "scikit-learn", "numpy"} <= set(version["library_versions"])
+    assert version["baseline"]
+    job = graft.job(version["job"])
+    assert job["result"]["model"] == {"name": "garden", "version": 2}
+
+
+def test_descriptions_and_tags_can_be_changed_one_by_one(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris())
+    graft.run(train_body(dataset, "shed", model={"name": "shed", "tags": {"a": "1"}}))
+    changed = graft.patch("/v1/models/shed", json={"description": "new"})
+    assert (changed.json()["description"], changed.json()["tags"]) == ("new", {"a": "1"})
+    assert graft.patch("/v1/models/shed", json={"tags": {}}).json()["tags"] == {}
+    assert graft.patch("/v1/models/shed", json={"name": "x"}).status_code == 422
+
+
+def test_an_alias_moves_rolls_back_and_keeps_its_history(graft: Graft, flowers: str) -> None:
+    here = "/v1/models/garden/aliases/champion"
+    for version in (1, 2, 3):
+        assert graft.put(here, json={"version": version}).json() == {"alias": "champion", "version": version}
+    assert graft.get("/v1/models/garden").json()["aliases"] == {"champion": 3}
+    assert graft.post(f"{here}/rollback").json()["version"] == 2
+    assert graft.post(f"{here}/rollback").json()["version"] == 1
+    exhausted = graft.post(f"{here}/rollback")
+    assert (exhausted.status_code, exhausted.json()["code"]) == (409, "no_previous_version")
+    history = graft.get(f"{here}/history").json()["data"]
+    assert [(move["previous"], move["version"]) for move in history] == [
+        (2, 1),
+        (3, 2),
+        (2, 3),
+        (1, 2),
+        (None, 1),
+    ]
+    assert graft.get("/v1/models/garden/versions/1").json()["aliases"] == ["champion"]
+    assert graft.delete(here).status_code == 204
+    assert graft.get("/v1/models/garden").json()["aliases"] == {}
+    assert graft.get(f"{here}/history").json()["data"][0]["version"] is None
+
+
+@pytest.mark.parametrize(
+    ("alias", "body", "status"),
+    [
+        ("champion", {"version": 99}, 404),
+        ("champion", {"version": "1"}, 422),
+        ("Bad Name", {"version": 1}, 422),
+    ],
+)
+def test_an_alias_that_makes_no_sense_is_refused(
+    graft: Graft, flowers: str, alias: str, body: Json, status: int
+) -> None:
+    assert graft.put(f"/v1/models/garden/aliases/{alias}", json=body).status_code == status
+
+
+@pytest.mark.parametrize("ref", ["garden", "garden:1", "garden@stable"])
+def test_online_prediction_takes_every_kind_of_reference(graft: Graft, flowers: str, ref: str) -> None:
+    graft.put("/v1/models/garden/aliases/stable", json={"version": 2})
+    answer = graft.post(f"/v1/models/{ref}/predict", json={"rows": [ROW, ROW], "probabilities": True}).json()
+    assert answer["model"] == {"name": "garden", "version": {"garden": 3, "garden:1": 1}.get(ref, 2)}
+    assert answer["predictions"] == ["setosa", "setosa"]
+    assert answer["classes"] == ["setosa", "versicolor", "virginica"]
+    assert sum(answer["probabilities"][0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "pointers"),
+    [
+        ([ROW, {**ROW, "f1": "wide"}], ["/rows/1/f1"]),
+        ([{key: value for key, value in ROW.items() if key != "f2"}], ["/rows/0/f2"]),
+        ([{**ROW, "f9": 1}], ["/rows/0/f9"]),
+        ([{**ROW, "f0": [1]}], ["/rows/0/f0"]),
+        ([{**ROW, "f0": True}], ["/rows/0/f0"]),
+        ([], ["/rows"]),
+        (["row"], ["/rows/0"]),
+    ],
+)
+def test_rows_that_do_not_fit_the_schema_are_refused_cell_by_cell(
+    graft: Graft, flowers: str, rows: list[object], pointers: list[str]
+) -> None:
+    response = graft.post("/v1/models/garden/predict", json={"rows": rows})
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == pointers
+
+
+def test_a_missing_value_is_imputed(graft: Graft, flowers: str) -> None:
+    response = graft.post("/v1/models/garden/predict", json={"rows": [{**ROW, "f1": None}]})
+    assert response.json()["predictions"] == ["setosa"]
+
+
+def test_a_whole_number_column_takes_fractions(graft: Graft) -> None:
+    dataset = graft.dataset("x,label\n" + "".join(f"{n},{'a' if n < 30 else 'b'}\n" for n in range(60)))
+    graft.run(train_body(dataset, "whole"))
+    response = graft.post("/v1/models/whole/predict", json={"rows": [{"x": 2.5}, {"x": 55}]})
+    assert response.json()["predictions"] == ["a", "b"]
+
+
+def test_the_artifact_can_be_downloaded_and_is_the_one_recorded(graft: Graft, flowers: str) -> None:
+    response = graft.get("/v1/models/garden/versions/1/artifact")
+    assert response.status_code == 302
+    content = httpx.get(response.headers["Location"]).raise_for_status().content
+    version = graft.get("/v1/models/garden/versions/1").json()
+    assert hashlib.sha256(content).hexdigest() == version["sha256"]
+    assert len(content) == version["bytes"]
+    assert joblib.load(io.BytesIO(content)).task == "classification"
+
+
+def test_a_changed_artifact_is_refused_unopened(graft: Graft, stack: RunningStack) -> None:
+    dataset = graft.dataset(tables.iris())
+    job = graft.run(train_body(dataset, "tampered"))
+    client = s3(stack.store.settings)
+    bucket, key = next(
+        (bucket["Name"], item["Key"])
+        for bucket in client.list_buckets()["Buckets"]
+        for item in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", [])
+        if job["id"] in item["Key"]
+    )
+    content = bytearray(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    content[len(content) // 2] ^= 1
+    client.put_object(Bucket=bucket, Key=key, Body=bytes(content))
+    online = graft.post("/v1/models/tampered/predict", json={"rows": [ROW]})
+    assert (online.status_code, online.json()["code"]) == (409, "bad_signature")
+    error = graft.failed({"type": "batch_predict", "model": "tampered", "input": {"dataset": dataset}})
+    assert error["code"] == "bad_signature"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/nobody",
+        "/v1/models/nobody/versions",
+        "/v1/models/garden/versions/99",
+        "/v1/models/garden/versions/99/artifact",
+        "/v1/models/garden/versions/99/lineage",
+        "/v1/models/garden/aliases/nothing/history",
+        "/v1/models/..%2f..%2fetc",
+    ],
+)
+def test_what_is_not_there_is_404(graft: Graft, flowers: str, path: str) -> None:
+    response = graft.get(path)
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_another_projects_model_does_not_exist(graft: Graft, stranger: Graft, flowers: str) -> None:
+    for path in ("", "/versions", "/versions/1", "/versions/1/artifact", "/versions/1/lineage"):
+        assert stranger.get(f"/v1/models/garden{path}").status_code == 404, path
+    assert stranger.patch("/v1/models/garden", json={"description": "mine"}).status_code == 404
+    assert stranger.put("/v1/models/garden/aliases/x", json={"version": 1}).status_code == 404
+    assert stranger.post("/v1/models/garden/predict", json={"rows": [ROW]}).status_code == 404
+    assert graft.get("/v1/models/garden").json()["description"] == "species of iris"
