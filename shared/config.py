@@ -1,6 +1,6 @@
 """Settings: read from `GRAFT_*` environment variables once, at the start of a process.
 
-Durations are seconds, sizes are bytes. docs/operations.md explains each.
+Durations are seconds, sizes are bytes. `python -m shared.config` prints the table of docs/operations.md.
 """
 
 from __future__ import annotations
@@ -17,31 +17,43 @@ GIB = 2**30
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="GRAFT_", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GRAFT_", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     # Servers
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Where Redis is, with its password."""
     s3_endpoint_url: str | None = None
+    """Where the object store is; none: AWS."""
     s3_public_endpoint_url: str | None = None
     """The address that presigned links carry, when clients reach the store by another one."""
     s3_access_key_id: str | None = None
+    """Credentials of the store; none: where boto3 looks for them."""
     s3_secret_access_key: SecretStr | None = None
+    """The secret that goes with it."""
     s3_region: str = "us-east-1"
+    """The store's region."""
     s3_bucket: str = "graft"
+    """Where Graft keeps datasets, artifacts and outputs."""
     s3_allowed_buckets: Annotated[tuple[str, ...], NoDecode] = ()
     """Buckets, besides our own, whose objects users may name as `s3://…`; comma-separated."""
 
     # Secrets
-    signing_key: SecretStr
+    signing_key: Annotated[SecretStr, Field(min_length=16)]
+    """Signs model artifacts. All processes need the same; without it no artifact of before can be opened."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Comma-separated; each `key`, or `project:key` for a project other than `default`."""
 
     # Jobs
     lease_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """How long an attempt owns its job without renewing."""
     renew_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """How often it renews; a cancel is heard within this time."""
     tick_seconds: Annotated[float, Field(gt=0)] = 1.0
-    """How often a supervisor looks at its child, forwards progress and hears of a cancel."""
+    """How often progress is written while it moves; a cancel is then heard within this time."""
     upkeep_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """How often every worker does the chores."""
     rewake_seconds: Annotated[float, Field(gt=0)] = 5.0
     """A queued job that nobody has claimed for this long gets another wake-up."""
     stop_grace_seconds: Annotated[float, Field(gt=0)] = 5.0
@@ -51,16 +63,21 @@ class Settings(BaseSettings):
     child_memory_bytes: Annotated[int, Field(gt=0)] | None = None
     """Resident memory at which a job's child is stopped as `out_of_memory`; none: no limit."""
     max_timeout_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
+    """The longest time limit an attempt may have, and the one it has if none is given."""
     max_live_jobs: Annotated[int, Field(gt=0)] = 100_000
     """Queued and running jobs that one project may have at a time."""
     idempotency_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
+    """How long an Idempotency-Key is remembered."""
 
     # API
     max_upload_bytes: Annotated[int, Field(gt=0)] = 20 * GIB
+    """The largest table that can be uploaded."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
-    """For every request but an upload."""
+    """The largest body of any other request."""
     max_predict_rows: Annotated[int, Field(gt=0)] = 10_000
+    """Rows of one online prediction."""
     model_cache_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
+    """Models that one API process keeps loaded, by the bytes of their artifacts."""
     max_waiting: Annotated[int, Field(ge=0)] = 8
     """Requests of one API process that may wait for a job at a time; keep it below the thread count."""
     link_seconds: Annotated[int, Field(gt=0)] = 3600
@@ -70,6 +87,7 @@ class Settings(BaseSettings):
     temp_dir: Path = Field(default_factory=lambda: Path(gettempdir()))
     """Where uploads are spooled and attempts have their work directories."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
 
     @field_validator("s3_allowed_buckets", "api_keys", mode="before")
     @classmethod
@@ -79,3 +97,24 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+
+def table() -> str:
+    """Every setting as a row of a Markdown table."""
+    rows = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        if field.is_required():
+            shown = "required"
+        elif field.default_factory is not None:
+            shown = "the system's"
+        elif isinstance(default, SecretStr):
+            shown = f"`{default.get_secret_value()}`"
+        else:
+            shown = "none" if default in (None, ()) else f"`{default}`"
+        rows.append(f"| `GRAFT_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())  # noqa: T201

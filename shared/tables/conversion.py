@@ -194,7 +194,7 @@ def _codes_in(view: np.ndarray[tuple[int], np.dtype[np.uint8]], *, first: bool) 
     # sign or space with one more such byte before it.
     before, before_that = view[at - 1], view[at - 2]
     prefixed = _IS_PREFIX[before] & (_IS_SEPARATOR[before_that] | _IS_PREFIX[before_that])
-    return bool(np.any((at >= 2) & (_IS_SEPARATOR[before] | prefixed)))
+    return bool(np.any(_IS_SEPARATOR[before] | prefixed))
 
 
 _WINDOW_BYTES: Final = 2**17

@@ -53,8 +53,8 @@ def _row_end(path: Path, buffer: bytearray, filled: int, offset: int, last: bool
     if buffer.find(_QUOTE, 0, filled) < 0:
         if last:
             return filled
-        # A CR in the last byte may be half a CRLF.
-        return (buffer.rfind(b"\n", 0, filled) + 1) or (buffer.rfind(b"\r", 0, filled - 1) + 1)
+        # Should this CR be half of a CRLF, the LF starts the next block as a blank line.
+        return (buffer.rfind(b"\n", 0, filled) + 1) or (buffer.rfind(b"\r", 0, filled) + 1)
     view: Bytes = np.frombuffer(buffer, np.uint8, filled)
     quotes = np.flatnonzero(view == _QUOTE)
     if last:

@@ -265,6 +265,13 @@ class TestTypes:
     ) -> None:
         assert types(path, "k,v\n" + f"k,{first}\n" * 700_000 + f"k,{last}\n")["v"] == expected
 
+    @pytest.mark.parametrize("code", ["007", "-07"])
+    @pytest.mark.parametrize("place", [0, 150_000, 299_999])
+    def test_a_code_is_found_anywhere_in_a_block(self, path: Path, code: str, place: int) -> None:
+        cells = ["1"] * 300_000
+        cells[place] = code
+        assert types(path, "v\n" + "\n".join(cells)) == {"v": "string"}
+
     def test_missing_values_are_counted_and_read_as_null(self, path: Path) -> None:
         text = 'n,s\nNA,N/A\n1,""\n"null",None\n'
         assert [c.nulls for c in profiled(path, text).columns] == [2, 3]

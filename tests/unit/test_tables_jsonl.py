@@ -110,6 +110,15 @@ class TestRefusals:
         assert code == "bad_json_line"
         assert message.startswith(f"line {before.count(chr(10)) + 1}, character 6: ")
 
+    @pytest.mark.parametrize("line", ['{"a":1}{"a":2}', '{"x":NaN}', '{"x":-Infinity}', '{"x":1e999}'])
+    def test_what_only_arrow_takes_is_refused_among_plain_lines(
+        self, path: Path, before: str, line: str
+    ) -> None:
+        text = before + '{"a":1,"x":1.5}\n' * 30_000 + line + "\n"
+        code, message = refusal(path, text)
+        assert code == "bad_json_line"
+        assert message.startswith(f"line {text.count(chr(10))}")
+
     def test_invalid_utf8_is_reported_with_its_line(self, path: Path, before: str) -> None:
         code, message = refusal(path, before.encode() + b'{"a":1}\n{"s":"\xff"}\n')
         assert code == "invalid_utf8"

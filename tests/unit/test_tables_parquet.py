@@ -263,6 +263,18 @@ class TestDamage:
             outcomes.add(self.outcome(path, bytes(damaged)))
         assert {"ok", "corrupt_parquet"} <= outcomes
 
+    def test_a_footer_that_promises_other_rows_than_there_are_is_damage(self, path: Path) -> None:
+        pq.write_table(pa.table({"i": range(50)}), path)
+        whole = path.read_bytes()
+        messages = []
+        for at in (i for i, byte in enumerate(whole) if byte == 2 * 50):  # a zigzag varint
+            path.write_bytes(whole[:at] + bytes([2 * 49]) + whole[at + 1 :])
+            try:
+                profile(path, "parquet")
+            except InvalidInput as error:
+                messages.append(error.message)
+        assert any("it holds 50 rows, its footer says 49" in message for message in messages)
+
     def test_page_checksums_are_verified_where_there_are_any(self, path: Path) -> None:
         table = pa.table({"x": np.arange(1_000.0)})
         pq.write_table(

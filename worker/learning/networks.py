@@ -20,7 +20,7 @@ MAX_LANDMARKS = 1_000
 MAX_MAPPED_BYTES = 1 << 30
 #: Below this many numbers a fit without hidden layers is done in float64: it costs nothing and converges
 # further.
-_DOUBLE_SIZE = 4_000_000
+_DOUBLE_SIZE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

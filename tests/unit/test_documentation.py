@@ -1,0 +1,32 @@
+"""The documents say what the code does, where that can be checked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared import config
+from shared.states import TERMINAL, TRANSITIONS, JobState, sources
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_table_of_settings_is_the_one_that_the_code_prints() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert config.table() in text, "renew it with: python -m shared.config"
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
+def test_every_file_that_a_document_links_to_exists(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_states_and_moves_are_those_of_the_design() -> None:
+    assert {state.value for state in JobState} == {"queued", "running", "succeeded", "failed", "cancelled"}
+    assert TERMINAL == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+    assert TRANSITIONS[JobState.QUEUED] == {JobState.RUNNING, JobState.CANCELLED}
+    assert TRANSITIONS[JobState.RUNNING] == {JobState.QUEUED, *TERMINAL}
+    assert sources(JobState.CANCELLED) == (JobState.QUEUED, JobState.RUNNING)
