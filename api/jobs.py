@@ -16,7 +16,7 @@ from api.parameters import JobsQuery, PageQuery, WaitQuery, page
 from api.wiring import services, waiting
 from shared import storage
 from shared.contracts.base import Page
-from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobPage, SubmitBody
+from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
 from shared.contracts.outputs import Manifest
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.states import TERMINAL
@@ -39,8 +39,7 @@ def submit(body: SubmitBody) -> Response:
     owner = project("submit")
     new = submission.check(services(), owner, body.root, request_id=g.request_id)
     job_id, replayed = services().jobs.submit(new, idempotency=_idempotency())
-    response = _answer(services().jobs.get(owner, job_id), status=202)
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    response = _accepted(owner, job_id)
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
@@ -97,6 +96,33 @@ def job_events(job_id: str, query: PageQuery) -> Page[JobEvent]:
     return page(found, more, found[-1].id if found else None)
 
 
+@blueprint.get("/<job_id>/logs")
+@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.output(JobLogPage)
+@blueprint.doc(responses=[404])
+def job_logs(job_id: str, query: PageQuery) -> Page[JobLogLine]:
+    """What a job's attempts logged, oldest first; the newest 2,000 lines are kept."""
+    found, more = services().jobs.logs(project("read"), job_id, after=query.after, limit=query.limit)
+    return page(found, more, found[-1].id if found else None)
+
+
+@blueprint.post("/<job_id>/retry")
+@blueprint.output(Job, status_code=202)
+@blueprint.doc(responses={404: "", 409: "It has not failed.", 422: "", 429: ""})
+def retry_job(job_id: str) -> Response:
+    """Submit a failed or cancelled job again, as a new job that names this one as its `parent`."""
+    owner = project("submit")
+    job = services().jobs.get(owner, job_id)
+    if job.status not in {"failed", "cancelled"}:
+        raise Conflict(
+            f"{job_id} is {job.status}; only a failed or cancelled job is retried", code="not_retryable"
+        )
+    body = SubmitBody.model_validate(job.spec).root
+    new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
+    new_id, _ = services().jobs.submit(new)
+    return _accepted(owner, new_id)
+
+
 @blueprint.get("/<job_id>/output")
 @blueprint.output(Manifest)
 @blueprint.doc(responses={404: "", 409: "The job has not succeeded."})
@@ -110,6 +136,12 @@ def job_output(job_id: str) -> dict[str, Any]:
             f"{job_id} is {job.status}; it has an output when it has succeeded", code="no_output_yet"
         )
     return _linked(job.result["output"])
+
+
+def _accepted(owner: str, job_id: str) -> Response:
+    response = _answer(services().jobs.get(owner, job_id), status=202)
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return response
 
 
 def _linked(output: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from shared.services import Services
 _SMALLEST_TRAINING = 2
 
 
-def check(services: Services, project: str, body: AnyJobBody, *, request_id: str) -> NewJob:
+def check(
+    services: Services, project: str, body: AnyJobBody, *, request_id: str, parent: str | None = None
+) -> NewJob:
     """A job that can be accepted. Raises InvalidInput with a pointer for each field that is wrong."""
     limit = services.settings.max_timeout_seconds
     if body.timeout_seconds is not None and body.timeout_seconds > limit:
@@ -47,6 +49,7 @@ def check(services: Services, project: str, body: AnyJobBody, *, request_id: str
         model=model,
         uses=checker.uses,
         request_id=request_id,
+        parent=parent,
     )
 
 

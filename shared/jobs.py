@@ -16,7 +16,16 @@ from ulid import ULID
 
 from shared import keys, queue
 from shared.contracts.base import from_ms
-from shared.contracts.jobs import Counts, Job, JobError, JobEvent, JobLinks, Progress, Usage
+from shared.contracts.jobs import (
+    Counts,
+    Job,
+    JobError,
+    JobEvent,
+    JobLinks,
+    JobLogLine,
+    Progress,
+    Usage,
+)
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput, LostLease, NotFound, TooMany
 from shared.states import TERMINAL, JobState, sources
@@ -25,6 +34,7 @@ FILTERS = ("status", "type", "model", "schedule")
 """What a list of jobs can be narrowed by; each has an index of its own."""
 
 _SCAN = 200
+_MOST_LOG_LINES = 2_000
 _JSON_FIELDS = ("spec", "progress", "counts", "result", "error", "warnings", "usage", "metadata")
 
 
@@ -267,6 +277,17 @@ class JobStore:
         ]
         return found[:limit], len(found) > limit
 
+    def logs(
+        self, project: str, job_id: str, *, after: str | None, limit: int
+    ) -> tuple[list[JobLogLine], bool]:
+        """Oldest first: up to `limit` log lines after the one named, and whether there are more."""
+        self.glance(project, job_id)
+        entries = self._redis.xrange(
+            keys.job_logs(project, job_id), min=f"({after}" if after else "-", count=limit + 1
+        )
+        found = [JobLogLine(id=entry_id, **json.loads(fields["line"])) for entry_id, fields in entries]
+        return found[:limit], len(found) > limit
+
     # What workers do
 
     def claim(self, priority: str, worker: str) -> tuple[Lease, dict[str, str]] | None:
@@ -292,11 +313,20 @@ class JobStore:
         project, job_id = answer
         return Lease(project, job_id, token), self.record(project, job_id)
 
-    def renew(self, lease: Lease, **changes: Any) -> bool:
-        """Prolong the lease and note progress. True if the job is asked to stop. Raises LostLease."""
+    def renew(self, lease: Lease, *, logs: Sequence[Mapping[str, Any]] = (), **changes: Any) -> bool:
+        """Prolong the lease, note progress, keep log lines. True if the job is asked to stop. Raises LostLease."""
+        project, job_id = lease.project, lease.job_id
         answer = self._renew(
-            keys=[keys.job(lease.project, lease.job_id), keys.LEASES],
-            args=[lease.token, keys.member(lease.project, lease.job_id), self._lease_ms, *_encode(**changes)],
+            keys=[keys.job(project, job_id), keys.LEASES, keys.job_logs(project, job_id)],
+            args=[
+                lease.token,
+                keys.member(project, job_id),
+                self._lease_ms,
+                _MOST_LOG_LINES,
+                len(logs),
+                *(json.dumps(line) for line in logs),
+                *_encode(**changes),
+            ],
         )
         if answer == "lost":
             raise _lost(lease)

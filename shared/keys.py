@@ -5,6 +5,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
 
     graft:p:P:job:<id>                 hash    the job; the truth about it
     graft:p:P:job:<id>:events          stream  what happened to it
+    graft:p:P:job:<id>:logs            stream  what its attempts logged, the newest lines
     graft:p:P:jobs                     zset    the project's jobs
     graft:p:P:jobs:<field>:<value>     zset    the same, by status, type, model or schedule
     graft:p:P:idempotency:<digest>     hash    what an Idempotency-Key stands for
@@ -48,6 +49,10 @@ def job(project: str, job_id: str) -> str:
 
 def job_events(project: str, job_id: str) -> str:
     return f"{job(project, job_id)}:events"
+
+
+def job_logs(project: str, job_id: str) -> str:
+    return f"{job(project, job_id)}:logs"
 
 
 def jobs(project: str) -> str:

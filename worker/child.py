@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
+import logging
 import os
 import resource
 import signal
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from typing import Any
 import threadpoolctl
 
 from shared import logs
+from shared.contracts.base import rfc3339
 from shared.contracts.tables import Column
 from shared.errors import GraftError
 from worker.handlers import HANDLERS
@@ -33,6 +36,10 @@ from worker.handlers.base import Assignment, ModelFile, Outcome, TableFiles
 log = logs.get(__name__)
 
 _PROGRESS_SECONDS = 0.2
+_LINE_CHARACTERS = 2_000
+_OWN_FIELDS = frozenset(
+    {"job_id", "attempt", "request_id", "level", "timestamp", "process", "exception", "exc_info", "stack"}
+)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -43,6 +50,8 @@ def main(
     _die_with_supervisor(lifeline)
     logs.configure(settings["log_level"], process="child")
     report = Report(connection)
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(_Forward(report))
     with (
         logs.bind(
             job_id=assignment["job_id"], attempt=assignment["attempt"], request_id=settings["request_id"]
@@ -68,6 +77,8 @@ class Report:
         now = time.monotonic()
         if phase == self._last[0] and completed != total and now - self._last[1] < _PROGRESS_SECONDS:
             return
+        if phase != self._last[0]:
+            log.info(phase, total=total, unit=unit)
         self._last = (phase, now)
         self._send(
             "progress",
@@ -76,6 +87,13 @@ class Report:
 
     def warn(self, message: str) -> None:
         self._send("warning", message)
+
+    def line(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        """A line for the job's own log."""
+        self._send(
+            "log",
+            {"at": rfc3339(datetime.now(UTC)), "level": level, "message": message, "fields": dict(fields)},
+        )
 
     def outcome(self, outcome: Outcome) -> None:
         packed = {**asdict(outcome), "result": outcome.result, "version": outcome.version}
@@ -89,6 +107,20 @@ class Report:
 
     def _send(self, kind: str, content: Any) -> None:
         self._connection.send_bytes(json.dumps([kind, content], default=_plain).encode())
+
+
+class _Forward(logging.Handler):
+    """Gives what this process logs to the job's own log as well. Tracebacks stay in the worker's."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(logging.INFO)
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = dict(record.msg) if isinstance(record.msg, dict) else {"event": record.getMessage()}
+        message = str(event.pop("event", ""))[:_LINE_CHARACTERS]
+        fields = {name: value for name, value in event.items() if name not in _OWN_FIELDS}
+        self._report.line(record.levelname.lower(), message, fields)
 
 
 def describe(error: BaseException) -> tuple[str, str, bool]:
@@ -153,8 +185,4 @@ def _die_with_supervisor(lifeline: Connection) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be reported")
+    return value.tolist() if hasattr(value, "tolist") else str(value)

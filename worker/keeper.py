@@ -42,6 +42,7 @@ class LeaseKeeper:
         self._renew_seconds = renew_seconds
         self._tick_seconds = tick_seconds
         self._changes: dict[str, Any] = {}
+        self._lines: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._interruption: Interruption | None = None
@@ -61,11 +62,14 @@ class LeaseKeeper:
         with self._lock:
             self._changes.update(changes)
 
-    def take(self) -> dict[str, Any]:
-        """What was noted and has not been written yet, for whoever writes last."""
+    def log(self, line: dict[str, Any]) -> None:
+        """A line for the job's own log; the next renewal writes it."""
         with self._lock:
-            changes, self._changes = self._changes, {}
-        return changes
+            self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what is noted now, so that it is not lost with the attempt's last word."""
+        self._renew()
 
     @property
     def interruption(self) -> Interruption | None:
@@ -79,17 +83,19 @@ class LeaseKeeper:
 
     def _loop(self) -> None:
         while not self._done.wait(self._tick_seconds):
-            changes = self.take()
-            if not changes and time.monotonic() - self._renewed_at < self._renew_seconds:
-                continue
-            if not self._renew(changes):
+            due = time.monotonic() - self._renewed_at >= self._renew_seconds
+            if due or self._changes or self._lines:
+                self._renew()
+            if self._interruption == "lost":
                 return
 
-    def _renew(self, changes: dict[str, Any]) -> bool:
-        """One renewal. False when there is nothing left to keep."""
+    def _renew(self) -> None:
+        with self._lock:
+            changes, self._changes = self._changes, {}
+            lines, self._lines = self._lines, []
         asked_at = time.monotonic()
         try:
-            if self._jobs.renew(self._lease, **changes):
+            if self._jobs.renew(self._lease, logs=lines, **changes):
                 self._interruption = self._interruption or "cancel"
             self._renewed_at = asked_at
         except LostLease:
@@ -97,7 +103,7 @@ class LeaseKeeper:
         except Temporary as error:
             with self._lock:
                 self._changes = {**changes, **self._changes}
+                self._lines = lines + self._lines
             if time.monotonic() - self._renewed_at >= self._lease_seconds:
                 self._interruption = "lost"
             log.warning("renewal_failed", reason=error.message, fenced=self._interruption == "lost")
-        return self._interruption != "lost"

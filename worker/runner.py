@@ -15,11 +15,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from shared import logs
+from shared.contracts.base import rfc3339
 from shared.errors import GraftError, LostLease, Temporary
 from shared.jobs import Lease, decode
 from shared.services import Services
@@ -49,7 +51,6 @@ def run(
     """Run the attempt that `lease` stands for. Never raises: whatever goes wrong becomes the job's state."""
     job = decode(record)
     with logs.bind(job_id=lease.job_id, attempt=int(job["attempt"]), request_id=job.get("request_id")):
-        log.info("attempt_started", type=job["type"])
         _Attempt(services, processes, lease, job, draining, concurrency).run()
 
 
@@ -91,13 +92,14 @@ class _Attempt:
                 except Interrupted as interrupted:
                     self._interrupted(interrupted.why)
                 except LostLease:
-                    log.warning("lease_lost")
+                    self._tell("warning", "lease_lost")
                 except Exception as error:
                     self._failed(error)
         finally:
             shutil.rmtree(workdir, ignore_errors=True)
 
     def _work(self, workdir: Path) -> None:
+        self._tell("info", "attempt_started", type=self._job["type"], worker=self._job.get("worker"))
         self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
         assignment = inputs.gather(self._services, self._job, workdir, self._keeper.check)
         verdict = self._supervise(inputs.pack(assignment))
@@ -137,6 +139,16 @@ class _Attempt:
         elif kind == "warning":
             self._warnings.append(content)
             self._keeper.note(warnings=self._warnings)
+        elif kind == "log":
+            self._keep_line(**content)
+
+    def _tell(self, level: str, event: str, **fields: Any) -> None:
+        """Into the worker's log and the job's own."""
+        getattr(log, level)(event, **fields)
+        self._keep_line(at=rfc3339(datetime.now(UTC)), level=level, message=event, fields=fields)
+
+    def _keep_line(self, **line: Any) -> None:
+        self._keeper.log({**line, "attempt": int(self._job["attempt"])})
 
     def _publish(self, outcome: Mapping[str, Any]) -> None:
         """Upload, then make it count: one script writes the effect and the end of the job together."""
@@ -148,6 +160,7 @@ class _Attempt:
         if outcome["counts"]:
             output = publishing.publish_output(self._services, self._lease, self._job, outcome, self._upload)
             result = {"output": output}
+        self._tell("info", "publishing_done", **self._usage)
         number = self._finish(
             JobState.SUCCEEDED, version=version, result=result, counts=outcome["counts"], reason=""
         )
@@ -157,10 +170,12 @@ class _Attempt:
         return self._patiently(act, _UPLOAD_PATIENCE_SECONDS, stop=self._keeper.check)
 
     def _finish(self, state: JobState, **changes: Any) -> int:
-        last = {**self._keeper.take(), "usage": self._usage or None, "warnings": self._warnings or None}
+        self._keeper.flush()
 
         def act() -> int:
-            return self._services.jobs.finish(self._lease, state, **{**last, **changes})
+            return self._services.jobs.finish(
+                self._lease, state, usage=self._usage or None, warnings=self._warnings or None, **changes
+            )
 
         return self._patiently(act, _FINISH_PATIENCE_SECONDS)
 
@@ -177,13 +192,13 @@ class _Attempt:
             except Temporary as error:
                 if time.monotonic() > until:
                     raise
-                log.warning("trying_again", reason=error.message)
+                self._tell("warning", "trying_again", reason=error.message)
                 time.sleep(delay)
                 delay = min(delay * 2, 10.0)
 
     def _interrupted(self, why: Interruption) -> None:
         if why == "lost":
-            log.warning("attempt_fenced")
+            self._tell("warning", "attempt_fenced")
         elif why == "cancel":
             self._guarded(lambda: self._finish(JobState.CANCELLED, reason="on request"))
             log.info("job_cancelled")
@@ -199,7 +214,7 @@ class _Attempt:
     def _settle(self, error: Mapping[str, Any]) -> None:
         """The attempt failed: try again if that can help and an attempt is left."""
         attempt, most = int(self._job["attempt"]), int(self._job["max_attempts"])
-        log.warning("attempt_failed", code=error["code"], reason=error["message"])
+        self._tell("warning", "attempt_failed", code=error["code"], reason=error["message"])
         if error["retryable"] and attempt < most:
             self._give_back(reason=error["code"], delay_seconds=_backoff(attempt))
         else:
@@ -215,15 +230,16 @@ class _Attempt:
             if answer == "cancel":
                 self._finish(JobState.CANCELLED, reason="on request")
 
+        self._tell("info", "job_given_back", reason=how["reason"])
+        self._keeper.flush()
         self._guarded(act)
-        log.info("job_given_back", reason=how["reason"])
 
     def _guarded(self, act: Callable[[], Any]) -> None:
         """The last word of an attempt. If it cannot be said, the lease runs out and a rescuer says it."""
         try:
             act()
         except (LostLease, Temporary) as error:
-            log.warning("last_word_failed", reason=error.message)
+            self._tell("warning", "last_word_failed", reason=error.message)
 
 
 class _Pace:

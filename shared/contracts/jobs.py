@@ -234,3 +234,18 @@ class JobPage(Page[Job]):
 
 class JobEventPage(Page[JobEvent]):
     """One page of a list."""
+
+
+class JobLogLine(Record):
+    """One line that an attempt logged. `fields` are what was logged with it."""
+
+    id: str
+    at: str
+    level: str
+    message: str
+    attempt: int
+    fields: dict[str, JsonValue] = {}
+
+
+class JobLogPage(Page[JobLogLine]):
+    """One page of a list."""

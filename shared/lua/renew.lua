@@ -1,13 +1,17 @@
--- Prolong a lease and note progress, if the token still owns the job.
+-- Prolong a lease, note progress and keep log lines, if the token still owns the job.
 --
--- KEYS  1 job  2 leases
--- ARGV  1 token  2 member  3 lease in ms  4.. field, value (progress, counts, warnings)
+-- KEYS  1 job  2 leases  3 logs of the job
+-- ARGV  1 token  2 member  3 lease in ms  4 most log lines kept  5 n: log lines that follow, each JSON
+--       then field, value (progress, counts, warnings)
 -- Returns 'lost' | 'cancel' | 'ok'
 local held = redis.call('HMGET', KEYS[1], 'token', 'cancel_requested_at')
 if held[1] ~= ARGV[1] then return 'lost' end
 redis.call('ZADD', KEYS[2], now_ms() + tonumber(ARGV[3]), ARGV[2])
-if #ARGV > 3 then
-  set_fields(KEYS[1], 4)
+
+local first_field = 6 + tonumber(ARGV[5])
+for i = 6, first_field - 1 do redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'line', ARGV[i]) end
+if #ARGV >= first_field then
+  set_fields(KEYS[1], first_field)
   touch(KEYS[1])
 end
 if held[2] then return 'cancel' end

@@ -179,9 +179,10 @@ def test_a_bad_query_is_refused(graft: Graft, query: str) -> None:
 
 def test_another_projects_job_does_not_exist(graft: Graft, stranger: Graft, iris: str) -> None:
     job_id = graft.submit(train_body(iris, "private")).json()["id"]
-    for path in ("", "/events", "/output"):
+    for path in ("", "/events", "/logs", "/output"):
         assert stranger.get(f"/v1/jobs/{job_id}{path}").status_code == 404
-    assert stranger.post(f"/v1/jobs/{job_id}/cancel").status_code == 404
+    for action in ("cancel", "retry"):
+        assert stranger.post(f"/v1/jobs/{job_id}/{action}").status_code == 404
     assert stranger.get("/v1/jobs").json()["data"] == []
     assert stranger.refused(train_body(iris, "stolen")) == ["/dataset"]
 
@@ -192,3 +193,32 @@ def test_a_dataset_cannot_be_deleted_while_a_live_job_reads_it(graft: Graft, end
     assert (response.status_code, response.json()["code"]) == (409, "dataset_in_use")
     graft.post(f"/v1/jobs/{job_id}/cancel")
     graft.ended(job_id)
+
+
+def test_the_logs_are_kept_with_the_job(graft: Graft, iris: str) -> None:
+    job = graft.run(train_body(iris, "chronicle"))
+    first = graft.get(job["links"]["logs"], params={"limit": 2}).json()
+    rest = graft.get(job["links"]["logs"], params={"after": first["next"]}).json()
+    lines = first["data"] + rest["data"]
+    messages = [line["message"] for line in lines]
+    assert messages[0] == "attempt_started"
+    assert {"fitting", "evaluating", "publishing_done"} <= set(messages)
+    assert {line["attempt"] for line in lines} == {1}
+    assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
+
+
+def test_a_failed_job_is_tried_again_as_a_new_job_that_names_it(graft: Graft, endless: Json) -> None:
+    failed = graft.submit({**endless, "timeout_seconds": 1}).json()["id"]
+    assert graft.ended(failed)["status"] == "failed"
+    response = graft.post(f"/v1/jobs/{failed}/retry")
+    assert response.status_code == 202
+    again = response.json()
+    assert (again["parent"], again["spec"]) == (failed, graft.job(failed)["spec"])
+    assert response.headers["Location"] == f"/v1/jobs/{again['id']}"
+    assert graft.ended(again["id"])["error"]["code"] == "timed_out"
+
+
+def test_a_job_that_has_not_failed_is_not_retried(graft: Graft, iris: str) -> None:
+    job = graft.run(train_body(iris, "fine"))
+    response = graft.post(f"/v1/jobs/{job['id']}/retry")
+    assert (response.status_code, response.json()["code"]) == (409, "not_retryable")

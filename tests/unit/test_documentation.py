@@ -18,7 +18,9 @@ def test_the_table_of_settings_is_the_one_that_the_code_prints() -> None:
     assert config.table() in text, "renew it with: python -m shared.config"
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda path: path.name
+)
 def test_every_file_that_a_document_links_to_exists(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target

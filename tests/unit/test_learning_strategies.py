@@ -12,8 +12,8 @@ from shared.modeling import Model
 from tests.support.labelled_tables import blobs, columns_of, labelled_from, line, silent, table_of
 from worker.learning.estimators import Hooks, fit_model
 from worker.learning.evaluation import evaluate
-from worker.learning.selection import best, cross_validate
-from worker.learning.strategies import Transfer
+from worker.learning.selection import MAX_ROWS, best, cross_validate
+from worker.learning.strategies import Candidate, Transfer
 from worker.learning.target import align_target
 
 FAMILIES = ("logistic_regression", "svm", "neural_network")
@@ -163,6 +163,19 @@ def test_auto_leaves_a_source_that_is_wrong_about_the_target():
     chosen = best(cross_validate(Transfer(source, 0).candidates("auto"), data, 0, lambda *_: None))
     assert chosen.candidate.strategy != "source_only"
     assert chosen.score > 0.9
+
+
+def test_large_targets_are_compared_on_a_sample():
+    source = source_of("logistic_regression", *blobs(90))
+    seen: list[int] = []
+
+    def fit(data, hooks):
+        seen.append(data.rows)
+        return source
+
+    data = labelled_from(table_of(*blobs(MAX_ROWS + 1_000)))
+    cross_validate([Candidate("source_only", fit)], data, 0, lambda *_: None)
+    assert seen == [MAX_ROWS * 4 // 5] * 5
 
 
 def aligned(source: Model, table: pa.Table, warn=silent, target: str = "label"):

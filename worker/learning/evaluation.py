@@ -87,7 +87,14 @@ def majority(train: Labelled, test: Labelled) -> dict[str, Any]:
 
 def log_loss(truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> float:
     """Mean negative log-likelihood; a probability of 0 counts as 1e-15."""
-    return float(-np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-15, None)).mean())
+    return float(row_losses(truth, probabilities).mean())
+
+
+def row_losses(
+    truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(n,): each row's negative log-likelihood."""
+    return np.asarray(-np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-15, None)))
 
 
 def union(first: Sequence[Label], second: Sequence[Label]) -> tuple[Label, ...]:

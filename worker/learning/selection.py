@@ -11,13 +11,15 @@ import numpy.typing as npt
 
 from worker.learning.data import Labelled
 from worker.learning.estimators import Hooks
-from worker.learning.evaluation import log_loss, positions, union
+from worker.learning.evaluation import positions, row_losses, union
 from worker.learning.splitting import folds
 from worker.learning.strategies import Candidate
 
 #: Up to this many rows every row is a fold of its own.
 LEAVE_ONE_OUT_ROWS = 10
 FOLDS = 5
+#: More rows tell candidates apart no better (a standard error of at most 0.7 points) and take longer.
+MAX_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ class Scored:
 def cross_validate(
     candidates: Sequence[Candidate], data: Labelled, seed: int, on_fit: Callable[[int, int], None]
 ) -> list[Scored]:
-    """Score every candidate on the same folds. `on_fit(completed, total)` counts fits."""
+    """Score every candidate on the same folds of at most MAX_ROWS rows. `on_fit(completed, total)` counts fits."""
+    if data.rows > MAX_ROWS:
+        data = data.take(np.random.RandomState(seed % 2**32).permutation(data.rows)[:MAX_ROWS])
     count = data.rows if data.rows <= LEAVE_ONE_OUT_ROWS else FOLDS
     fold = folds(data.y, count, seed, stratify=data.task == "classification")
     total = len(candidates) * count
@@ -82,5 +86,5 @@ def _row_scores(
     truth = positions(data.classes, classes)[held.y]
     probabilities = np.zeros((held.rows, len(classes)))
     probabilities[:, : len(model.classes)] = found.probabilities
-    losses = np.array([log_loss(truth[i : i + 1], probabilities[i : i + 1]) for i in range(held.rows)])
+    losses = row_losses(truth, probabilities)
     return (found.codes == truth).astype(np.float64), losses
