@@ -28,20 +28,14 @@ RUN groupadd --gid 10001 graft \
  && useradd --uid 10001 --gid graft --no-create-home --home-dir /tmp --shell /usr/sbin/nologin graft \
  && install -d -o graft -g graft -m 0700 /var/lib/graft
 COPY --from=build /opt/graft /opt/graft
-# A volume at /var/lib/graft takes uploads and the work of jobs; /tmp needs a few megabytes.
-ENV PATH=/opt/graft/bin:$PATH \
-    HOME=/tmp \
-    PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    GRAFT_BIND=0.0.0.0:8000 \
-    GRAFT_TEMP_DIR=/var/lib/graft
+ENV PATH=/opt/graft/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 FROM base AS test
 ENV HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /srv/graft
 COPY requirements-dev.txt ./
 RUN python -m pip install --require-hashes --only-binary :all: -r requirements-dev.txt
-COPY --chown=10001:10001 . .
+COPY . .
 USER 10001:10001
 CMD ["python", "-m", "pytest", "-p", "no:cacheprovider"]
 
@@ -51,6 +45,8 @@ USER 10001:10001
 CMD ["minio", "server", "/store"]
 
 FROM base AS graft
+# A volume at /var/lib/graft takes uploads and the work of jobs; /tmp needs a few megabytes.
+ENV GRAFT_BIND=0.0.0.0:8000 GRAFT_TEMP_DIR=/var/lib/graft
 # gunicorn and Celery import from the working directory: it holds nothing, and nobody can write to it.
 WORKDIR /srv
 USER 10001:10001

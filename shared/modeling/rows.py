@@ -16,7 +16,7 @@ import pyarrow as pa
 from shared.contracts.tables import ColumnType
 from shared.errors import FieldError, InvalidInput
 from shared.modeling.columns import ARROW_TYPES
-from shared.modeling.parsing import parse_date, parse_datetime, shown
+from shared.modeling.parsing import parse_date, parse_datetime
 
 MAX_ERRORS = 100
 _INT64 = 2**63
@@ -47,8 +47,13 @@ def rows_to_batch(rows: Sequence[Any], schema: Mapping[str, Any], pointer: str =
     if errors:
         sentence = "the rows do not fit the model's schema"
         raise InvalidInput(sentence, code="invalid_rows", errors=errors[:MAX_ERRORS])
-    arrays = [pa.array(v, ARROW_TYPES[item["type"]]) for item, v in zip(inputs, cells, strict=True)]
+    arrays = [pa.array(values, _arrow(item["type"])) for item, values in zip(inputs, cells, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, names=[item["name"] for item in inputs])
+
+
+def _arrow(kind: ColumnType) -> pa.DataType:
+    """An integer column takes fractions: that its training values were round was chance, and models see numbers."""
+    return ARROW_TYPES["number" if kind == "integer" else kind]
 
 
 def escaped(key: str) -> str:
@@ -76,7 +81,7 @@ def _cell(row: Mapping[str, Any], item: Mapping[str, Any]) -> Any:
 
 def _typed(value: Any, kind: ColumnType) -> Any:
     if kind in ("integer", "number"):
-        return _number(value, kind)
+        return _number(value)
     if kind == "boolean":
         if not isinstance(value, bool):
             raise ValueError("should be true or false")
@@ -91,16 +96,11 @@ def _typed(value: Any, kind: ColumnType) -> Any:
     return parse_date(value) if kind == "date" else parse_datetime(value)
 
 
-def _number(value: Any, kind: ColumnType) -> float | int:
+def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        expected = "an integer" if kind == "integer" else "a number"
-        raise ValueError(f"should be {expected}")  # noqa: TRY004
-    if not -_INT64 <= value < _INT64 and (kind == "integer" or isinstance(value, int)):
+        raise ValueError("should be a number")  # noqa: TRY004
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
         raise ValueError("is out of range")
-    if isinstance(value, float) and not math.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError("should be a finite number")
-    if kind == "integer":
-        if value != int(value):
-            raise ValueError(f"should be an integer, not {shown(str(value))}")
-        return int(value)
     return float(value)

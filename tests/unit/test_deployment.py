@@ -21,7 +21,7 @@ EXAMPLE = (ROOT / "deploy" / "example.env").read_text()
 
 PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
-DEFAULTS = Settings(signing_key="unused")
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
 SECRETS = {
     "REDIS_PASSWORD",
@@ -145,7 +145,8 @@ def test_links_lead_to_an_address_that_clients_can_reach() -> None:
 def test_the_worker_may_drain_before_it_is_killed() -> None:
     worker = SERVICES["worker"]
     assert not {"GRAFT_DRAIN_SECONDS", "GRAFT_STOP_GRACE_SECONDS"} & set(worker["environment"])
-    assert seconds(worker["stop_grace_period"]) > DEFAULTS.drain_seconds + DEFAULTS.stop_grace_seconds
+    draining = DEFAULTS["drain_seconds"] + DEFAULTS["stop_grace_seconds"]
+    assert seconds(worker["stop_grace_period"]) >= draining + 5, "docs/operations.md says why"
 
 
 def test_the_api_may_end_its_requests_before_it_is_killed() -> None:
@@ -158,7 +159,7 @@ def test_the_api_may_end_its_requests_before_it_is_killed() -> None:
 def test_a_worker_reports_often_enough_for_its_health_check() -> None:
     within = re.search(r"within_seconds=(\d+)", SERVICES["worker"]["healthcheck"]["test"][-1])
     assert within
-    assert int(within[1]) > 2 * DEFAULTS.upkeep_seconds
+    assert int(within[1]) > 2 * DEFAULTS["upkeep_seconds"]
 
 
 @pytest.mark.parametrize("name", ["bucket", "worker", "api"])

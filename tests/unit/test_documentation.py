@@ -32,3 +32,14 @@ def test_the_states_and_moves_are_those_of_the_design() -> None:
     assert TRANSITIONS[JobState.QUEUED] == {JobState.RUNNING, JobState.CANCELLED}
     assert TRANSITIONS[JobState.RUNNING] == {JobState.QUEUED, *TERMINAL}
     assert sources(JobState.CANCELLED) == (JobState.QUEUED, JobState.RUNNING)
+
+
+def test_every_test_that_the_parts_name_exists() -> None:
+    text = (ROOT / "docs" / "parts.md").read_text()
+    file = ""
+    for named in re.findall(r"`(tests/[^`]+|…::[^`]+)`", text):
+        path, _, test = named.partition("::")
+        file = file if path == "…" else path
+        found = list(ROOT.glob(file))
+        assert found, file
+        assert not test or f"def {test}(" in found[0].read_text(), named

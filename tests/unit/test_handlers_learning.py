@@ -15,8 +15,9 @@ from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingS
 from shared.errors import GraftError, InternalError, InvalidInput
 from shared.modeling import load
 from tests.support.labelled_tables import blobs, line, parquet_files, table_of
-from worker.handlers import fine_tune, train
 from worker.handlers.base import Assignment, ModelFile, Outcome
+from worker.handlers.fine_tune import run as fine_tune
+from worker.handlers.train import run as train
 
 
 class Recorder:
@@ -49,7 +50,7 @@ def trained(folder: Path, *tables: pa.Table, context: Any = None, **fields: Any)
     }
     folder.mkdir(parents=True, exist_ok=True)
     files = parquet_files(folder / "in", *tables)
-    return train.run(Assignment("job", "train", 1, spec, folder, {"dataset": files}), context or Recorder())
+    return train(Assignment("job", "train", 1, spec, folder, {"dataset": files}), context or Recorder())
 
 
 def tuned(folder: Path, source: Outcome, table: pa.Table, context: Any = None, **fields: Any) -> Outcome:
@@ -66,7 +67,7 @@ def tuned(folder: Path, source: Outcome, table: pa.Table, context: Any = None, *
     folder.mkdir(parents=True, exist_ok=True)
     files = parquet_files(folder / "in", table)
     work = Assignment("job", "fine_tune", 1, spec, folder, {"dataset": files}, model)
-    return fine_tune.run(work, context or Recorder())
+    return fine_tune(work, context or Recorder())
 
 
 def test_training_publishes_the_model_that_was_measured(tmp_path):
@@ -245,6 +246,6 @@ def test_changed_bytes_are_never_opened(tmp_path):
         "job", "fine_tune", 1, {"target": "label", "seed": 1}, tmp_path, {"dataset": files}, model
     )
     with pytest.raises(InternalError) as caught:
-        fine_tune.run(work, Recorder())
+        fine_tune(work, Recorder())
     assert isinstance(caught.value, GraftError)
     assert caught.value.code == "bad_signature"

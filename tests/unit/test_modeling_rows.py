@@ -53,11 +53,9 @@ def test_good_rows_become_a_batch_in_the_models_order():
 @pytest.mark.parametrize(
     ("field", "value", "word"),
     [
-        ("age", "3", "integer"),
-        ("age", 3.5, "integer"),
-        ("age", True, "integer"),
+        ("age", "3", "number"),
+        ("age", True, "number"),
         ("age", 2**63, "range"),
-        ("age", 1e300, "range"),
         ("income", "2", "number"),
         ("income", [], "number"),
         ("income", float("nan"), "finite"),
@@ -78,8 +76,8 @@ def test_a_mistyped_value_is_pointed_at(field, value, word):
     assert word in detail
 
 
-def test_integral_floats_are_integers():
-    assert rows_to_batch([{**GOOD, "age": 4.0}], SCHEMA).column("age").to_pylist() == [4]
+def test_a_column_of_round_training_values_takes_fractions():
+    assert rows_to_batch([{**GOOD, "age": 4.5}], SCHEMA).column("age").to_pylist() == [4.5]
 
 
 def test_missing_and_unknown_keys_are_pointed_at():
