@@ -91,10 +91,11 @@ def compare(stack: Stack, table: Path, rows: int, rounds: int) -> int:
     processes = api_processes(stack)
     before = {pid: memory(pid) for pid in processes}
     fresh = [forget_peak(pid) for pid in processes]
-    plain, through = [], []
+    plain, through, rises = [], [], []
     for number in range(rounds):
         plain.append(timed(lambda n=number: put_plainly(stack, table, f"bench/plain-{n}.csv")))
         through.append(timed(lambda n=number: upload(stack, table, rows, f"bench-{n}")))
+        rises.append(max(memory(pid).peak - before[pid].peak for pid in processes))
     after = {pid: memory(pid) for pid in processes}
     if api_processes(stack).keys() != before.keys():
         raise SystemExit("an API process was replaced during the upload: its peak is unknown")
@@ -107,6 +108,8 @@ def compare(stack: Stack, table: Path, rows: int, rounds: int) -> int:
         )
     if not all(fresh):
         print("(the kernel did not let the peaks be reset: `during` includes what came before)")
+    if rounds > 1:
+        print("more after each round:", *(f"{rise / MB:+.1f}" for rise in rises))
     size = table.stat().st_size / MB
     own, other = size / statistics.median(through), size / statistics.median(plain)
     print(f"\n{'way':<20} {'MB/s':>12}")

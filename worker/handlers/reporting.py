@@ -46,7 +46,7 @@ def one_blas_thread() -> AbstractContextManager[object]:
     """While it is entered, BLAS works in one thread: a model's bytes then do not depend on the number of cores.
 
     The engine's matrices are blocks of rows, too small to gain from more, and on busy cores BLAS threads wait for
-    one another (measured: 25 times slower). Trees have their own threads and are not affected.
+    one another (measured: 12 to 21 times slower). Trees have their own threads and are not affected.
     """
     return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
 
