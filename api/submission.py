@@ -10,9 +10,9 @@ from typing import Any
 
 from shared import datasets, keys, storage
 from shared.contracts.datasets import Dataset
-from shared.contracts.jobs import AnyJobBody, BatchPredictBody, FineTuneBody, TrainBody
+from shared.contracts.jobs import NEEDS_WEIGHTS, AnyJobBody, BatchPredictBody, FineTuneBody, TrainBody
 from shared.contracts.models import ModelVersion
-from shared.contracts.specs import resolve
+from shared.contracts.specs import TREES, resolve
 from shared.errors import FieldError, InvalidInput, NotFound
 from shared.jobs import NewJob, Uses
 from shared.services import Services
@@ -74,6 +74,8 @@ class _Checker:
     def fine_tune(self, body: FineTuneBody, spec: dict[str, Any]) -> str:
         dataset = self._dataset(body.dataset, "/dataset")
         base = self._model(body.base_model, "/base_model", spec, "base_model")
+        if base:
+            self._strategy(body, base)
         if dataset:
             types = {column.name: column.type for column in dataset.columns}
             self._target(body.target, types)
@@ -84,6 +86,13 @@ class _Checker:
                     "/target", f"{base.name} predicts a number, but {body.target} is a {found} column"
                 )
         return body.model.name
+
+    def _strategy(self, body: FineTuneBody, base: ModelVersion) -> None:
+        kind = base.estimator.get("kind")
+        if kind in TREES and body.strategy in NEEDS_WEIGHTS:
+            self._wrong(
+                "/strategy", f"{body.strategy} needs weights, and {kind} has none; use auto or scratch"
+            )
 
     def batch_predict(self, body: BatchPredictBody, spec: dict[str, Any]) -> str:
         model = self._model(body.model, "/model", spec, "model")

@@ -16,6 +16,8 @@ JobType = Literal["train", "fine_tune", "batch_predict"]
 Strategy = Literal["auto", "continue", "l2_sp", "new_head", "stack", "augment", "reweight", "scratch"]
 STRATEGIES: tuple[Strategy, ...] = ("auto", "continue", "l2_sp", "new_head", "scratch")
 """Those that can be asked for today."""
+NEEDS_WEIGHTS: frozenset[Strategy] = frozenset({"continue", "l2_sp", "new_head"})
+"""Those that start from the source's weights, which trees do not have."""
 
 DatasetId = Annotated[str, StringConstraints(pattern=r"^ds_[0-9A-HJKMNP-TV-Z]{26}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]

@@ -89,6 +89,8 @@ SUPPORTED: dict[Kind, Support] = {
     ),
 }
 
+TREES: frozenset[Kind] = frozenset({"random_forest", "gradient_boosting"})
+
 LayerWidth = Annotated[int, Field(ge=1, le=4096)]
 
 

@@ -155,6 +155,14 @@ def test_a_bad_field_is_refused_at_its_pointer(
     assert graft.refused({**fine_tune(turned, "upright-linear"), **change}) == pointers
 
 
+def test_trees_have_no_weights_to_start_from(graft: Graft, sources: Json, turned: str) -> None:
+    graft.run(train_body(sources["dataset"], "upright-forest", "random_forest"))
+    for strategy in ("continue", "l2_sp", "new_head"):
+        assert graft.refused(fine_tune(turned, "upright-forest", strategy=strategy)) == ["/strategy"]
+    report = graft.run(fine_tune(turned, "upright-forest"))["result"]["report"]
+    assert report["strategy"] in {"source_only", "scratch"}
+
+
 def test_another_projects_model_is_unknown(stranger: Graft, sources: Json) -> None:
     dataset = stranger.dataset(tables.digits(TARGET_ROWS), kind=PARQUET)
     assert stranger.refused(fine_tune(dataset, "upright-linear")) == ["/base_model"]

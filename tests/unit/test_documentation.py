@@ -28,7 +28,7 @@ def test_every_file_that_a_document_links_to_exists(path: Path) -> None:
 
 def test_the_states_and_moves_are_those_of_the_design() -> None:
     assert {state.value for state in JobState} == {"queued", "running", "succeeded", "failed", "cancelled"}
-    assert TERMINAL == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+    assert {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED} == TERMINAL
     assert TRANSITIONS[JobState.QUEUED] == {JobState.RUNNING, JobState.CANCELLED}
     assert TRANSITIONS[JobState.RUNNING] == {JobState.QUEUED, *TERMINAL}
     assert sources(JobState.CANCELLED) == (JobState.QUEUED, JobState.RUNNING)
