@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from shared import logs
 from shared.contracts.base import Record
+from shared.contracts.jobs import JobType
 from shared.errors import FieldError, GraftError, InvalidInput, Temporary, TooMany
 
 log = logs.get(__name__)
@@ -130,7 +131,7 @@ def _sentence(item: Any) -> str:
     return str(item["msg"])
 
 
-_UNION_TAGS = {"train", "fine_tune", "batch_predict"}
+_UNION_TAGS = frozenset(get_args(JobType))
 
 
 def _pointer(place: tuple[int | str, ...], context: dict[str, Any]) -> str:

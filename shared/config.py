@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     """Between a child's SIGTERM and its SIGKILL."""
     drain_seconds: Annotated[float, Field(ge=0)] = 10.0
     """How long a worker that is told to stop lets its running jobs finish before it gives them back."""
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """How often a long fit is written to the store, so that another attempt goes on from there."""
     child_memory_bytes: Annotated[int, Field(gt=0)] | None = None
     """Resident memory at which a job's child is stopped as `out_of_memory`; none: no limit."""
     max_timeout_seconds: Annotated[int, Field(gt=0)] = 24 * 3600

@@ -35,7 +35,17 @@ FILTERS = ("status", "type", "model", "schedule")
 
 _SCAN = 200
 _MOST_LOG_LINES = 2_000
-_JSON_FIELDS = ("spec", "progress", "counts", "result", "error", "warnings", "usage", "metadata")
+_JSON_FIELDS = (
+    "spec",
+    "progress",
+    "counts",
+    "result",
+    "error",
+    "warnings",
+    "usage",
+    "metadata",
+    "checkpoint",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,7 @@ class JobStore:
         self._submit = database.script("submit")
         self._claim = database.script("claim")
         self._renew = database.script("renew")
+        self._note = database.script("note")
         self._finish = database.script("finish")
         self._release = database.script("release")
         self._cancel = database.script("cancel")
@@ -331,6 +342,15 @@ class JobStore:
         if answer == "lost":
             raise _lost(lease)
         return bool(answer == "cancel")
+
+    def note(self, lease: Lease, event: str, *, reason: str = "", **changes: Any) -> None:
+        """Record an event of a running attempt, with changes of the job that belong to it. Raises LostLease."""
+        answer = self._note(
+            keys=[keys.job(lease.project, lease.job_id), keys.job_events(lease.project, lease.job_id)],
+            args=[lease.token, event, reason, *_encode(**changes)],
+        )
+        if answer == "lost":
+            raise _lost(lease)
 
     def finish(
         self,

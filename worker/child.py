@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -49,7 +49,7 @@ def main(
     """Run the attempt and report. Never raises; the exit code is 0 if a report was sent."""
     _die_with_supervisor(lifeline)
     logs.configure(settings["log_level"], process="child")
-    report = Report(connection)
+    report = Report(connection, Path(assignment["workdir"]), settings["checkpoint_seconds"])
     logging.captureWarnings(True)
     logging.getLogger().addHandler(_Forward(report))
     with (
@@ -69,8 +69,11 @@ def main(
 class Report:
     """What a handler calls its context: messages to the supervisor, not more often than it can use them."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, workdir: Path, checkpoint_seconds: float) -> None:
         self._connection = connection
+        self._workdir = workdir
+        self._checkpoint_seconds = checkpoint_seconds
+        self._checkpointed = time.monotonic()
         self._last = ("", 0.0)
 
     def progress(self, phase: str, completed: int, total: int | None, unit: str, **details: float) -> None:
@@ -87,6 +90,15 @@ class Report:
 
     def warn(self, message: str) -> None:
         self._send("warning", message)
+
+    def checkpoint(self, write: Callable[[Path], None], completed: int, unit: str) -> None:
+        now = time.monotonic()
+        if now - self._checkpointed < self._checkpoint_seconds:
+            return
+        self._checkpointed = now
+        path = self._workdir / f"checkpoint-{completed}"
+        write(path)
+        self._send("checkpoint", {"path": str(path), "completed": completed, "unit": unit})
 
     def line(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         """A line for the job's own log."""
@@ -159,6 +171,7 @@ def unpack(packed: Mapping[str, Any]) -> Assignment:
             for role, table in packed["tables"].items()
         },
         model=ModelFile(**{**model, "path": Path(model["path"])}) if model else None,
+        checkpoint=Path(packed["checkpoint"]) if packed["checkpoint"] else None,
     )
 
 

@@ -50,6 +50,7 @@ def pack(assignment: Assignment) -> dict[str, Any]:
         table["columns"] = [column.model_dump() for column in table["columns"]]
     if packed["model"]:
         packed["model"]["path"] = str(packed["model"]["path"])
+    packed["checkpoint"] = str(assignment.checkpoint) if assignment.checkpoint else None
     return packed
 
 

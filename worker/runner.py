@@ -27,7 +27,7 @@ from shared.jobs import Lease, decode
 from shared.services import Services
 from shared.states import JobState
 from shared.storage import Stored
-from worker import inputs, publishing
+from worker import checkpoints, inputs, publishing
 from worker.child import describe
 from worker.keeper import Interrupted, Interruption, LeaseKeeper
 from worker.supervisor import Limits, Verdict, supervise
@@ -74,6 +74,7 @@ class _Attempt:
         self._progress = _Pace()
         self._warnings: list[str] = list(job.get("warnings", []))
         self._usage: dict[str, float] = {}
+        self._checkpoints: checkpoints.Checkpoints | None = None
         self._keeper = LeaseKeeper(
             services.jobs,
             lease,
@@ -102,6 +103,9 @@ class _Attempt:
         self._tell("info", "attempt_started", type=self._job["type"], worker=self._job.get("worker"))
         self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
         assignment = inputs.gather(self._services, self._job, workdir, self._keeper.check)
+        assignment = checkpoints.resume(self._services, self._lease, self._job, assignment)
+        before = (self._job.get("checkpoint") or {}).get("key")
+        self._checkpoints = checkpoints.Checkpoints(self._services, self._lease, assignment, before)
         verdict = self._supervise(inputs.pack(assignment))
         self._usage = _add_usage(self._job.get("usage"), verdict.usage)
         if verdict.interruption:
@@ -121,6 +125,7 @@ class _Attempt:
                 "log_level": settings.log_level,
                 "request_id": self._job.get("request_id"),
                 "threads": _threads(self._concurrency),
+                "checkpoint_seconds": settings.checkpoint_seconds,
             },
             keeper=self._keeper,
             draining=self._draining,
@@ -141,6 +146,8 @@ class _Attempt:
             self._keeper.note(warnings=self._warnings)
         elif kind == "log":
             self._keep_line(**content)
+        elif kind == "checkpoint" and self._checkpoints:
+            self._checkpoints.save(Path(content["path"]), content["completed"], content["unit"])
 
     def _tell(self, level: str, event: str, **fields: Any) -> None:
         """Into the worker's log and the job's own."""
@@ -177,7 +184,10 @@ class _Attempt:
                 self._lease, state, usage=self._usage or None, warnings=self._warnings or None, **changes
             )
 
-        return self._patiently(act, _FINISH_PATIENCE_SECONDS)
+        version = self._patiently(act, _FINISH_PATIENCE_SECONDS)
+        if self._checkpoints:
+            self._checkpoints.discard()
+        return version
 
     def _patiently(
         self, act: Callable[[], T], seconds: float, *, stop: Callable[[], None] = lambda: None

@@ -40,7 +40,7 @@ if KEYS[6] then
 end
 
 redis.call('HSET', job, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])
-redis.call('HDEL', job, 'token')
+redis.call('HDEL', job, 'token', 'checkpoint')
 touch(job)
 move(KEYS[4], KEYS[5], id)
 redis.call('ZREM', leases, ARGV[2])

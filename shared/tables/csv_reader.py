@@ -63,7 +63,7 @@ def profile_csv(path: Path, limits: Limits, *, block_bytes: int = BLOCK_BYTES) -
     rows = 0
     for block in blocks(path, limits, csv_row_end(path), start=header.end, block_bytes=block_bytes):
         try:
-            table = _parse(block, header.names, text)
+            table = _parse(block, header.names, text, threads=False)
         except pa.ArrowInvalid as error:
             raise _misfit(path, block, header.names, {}, rows, error) from error
         codes = may_hold_codes(block.data)
@@ -119,8 +119,14 @@ def _header_names(text: str, limits: Limits) -> list[str]:
     return names
 
 
-def _parse(block: Block, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
-    """The columns that `types` names, in its order. Raises ArrowInvalid."""
+def _parse(
+    block: Block, names: list[str], types: dict[str, pa.DataType], *, threads: bool = True
+) -> pa.Table:
+    """The columns that `types` names, in its order. Raises ArrowInvalid.
+
+    Without threads it needs half the memory, as each of Arrow's threads keeps a heap of its own: the API, which
+    profiles uploads, has that to spare less than time (benchmarks/upload.py).
+    """
     data = pa.py_buffer(block.data)
     if block.data[: len(UTF8_BOM)] == UTF8_BOM:
         # Inside the file this is a character of the first value, but Arrow drops it from whatever it is given.
@@ -128,7 +134,9 @@ def _parse(block: Block, names: list[str], types: dict[str, pa.DataType]) -> pa.
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         # One block here, one block for Arrow: its parser then returns one chunk per column.
-        read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=data.size + 1),
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=names, block_size=data.size + 1, use_threads=threads
+        ),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
             check_utf8=False,  # `blocks` has

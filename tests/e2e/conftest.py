@@ -45,6 +45,7 @@ def stack(
         "GRAFT_S3_ALLOWED_BUCKETS": USER_BUCKET,
         "GRAFT_S3_BUCKET": f"graft-{secrets.token_hex(4)}",
         "GRAFT_DRAIN_SECONDS": "1",
+        "GRAFT_CHECKPOINT_SECONDS": "0.5",
     }
     command = [
         sys.executable,

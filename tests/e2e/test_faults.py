@@ -44,8 +44,8 @@ def test_a_job_whose_child_is_killed_is_run_again_and_has_one_effect(
     job = graft.ended(job_id)
     assert (job["status"], job["attempt"]) == ("succeeded", 2)
     assert graft.get("/v1/models/hunted").json()["latest_version"] == 1
-    events = [event["event"] for event in graft.get(f"/v1/jobs/{job_id}/events").json()["data"]]
-    assert events == ["submitted", "claimed", "requeued", "claimed", "succeeded"]
+    moves = [event for event in events_of(graft, job_id) if event not in {"checkpoint", "resumed"}]
+    assert moves == ["submitted", "claimed", "requeued", "claimed", "succeeded"]
 
 
 def test_a_job_that_kills_its_process_every_time_fails_in_the_end(
@@ -70,3 +70,27 @@ def test_no_child_outlives_its_worker_and_the_job_goes_on_elsewhere(
     job = graft.ended(job_id)
     assert (job["status"], job["attempt"]) == ("succeeded", 2)
     assert graft.get("/v1/models/orphan").json()["latest_version"] == 1
+
+
+def events_of(graft: Graft, job_id: str) -> list[str]:
+    return [
+        event["event"]
+        for event in graft.get(f"/v1/jobs/{job_id}/events", params={"limit": 500}).json()["data"]
+    ]
+
+
+def test_a_resumed_fit_gives_the_very_model_of_an_uninterrupted_one(
+    graft: Graft, stack: RunningStack, long_job: Json
+) -> None:
+    straight = graft.run({**long_job, "model": {"name": "straight"}})
+    job_id = graft.submit({**long_job, "model": {"name": "resumed"}}).json()["id"]
+    eventually(lambda: "checkpoint" in events_of(graft, job_id))
+    job_children(stack)[0].send_signal(signal.SIGKILL)
+    resumed = graft.ended(job_id)
+    assert (resumed["status"], resumed["attempt"]) == ("succeeded", 2)
+    assert "resumed" in events_of(graft, job_id)
+    digests = {
+        graft.get(f"/v1/models/{name}/versions/1").json()["sha256"] for name in ("straight", "resumed")
+    }
+    assert len(digests) == 1
+    assert resumed["result"]["metrics"] == straight["result"]["metrics"]

@@ -7,7 +7,7 @@ It knows data and models, never Celery, Redis, the object store or HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +51,8 @@ class Assignment:
     workdir: Path
     tables: Mapping[str, TableFiles] = field(default_factory=dict)
     model: ModelFile | None = None
+    checkpoint: Path | None = None
+    """What an earlier attempt at the same work wrote with `Context.checkpoint`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,9 @@ class Context(Protocol):
 
     def warn(self, message: str) -> None:
         """Add a sentence to the job's warnings: something the user should know, but no failure."""
+
+    def checkpoint(self, write: Callable[[Path], None], completed: int, unit: str) -> None:
+        """Offer a state to go on from: `write` puts it into a file, and is called only when one is due."""
 
 
 class Handler(Protocol):

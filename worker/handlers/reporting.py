@@ -6,15 +6,18 @@ import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from shared.contracts.tables import Column
 from shared.modeling.columns import Table
 from shared.tables import read_all
-from worker.handlers.base import Context, TableFiles
+from worker.handlers.base import Assignment, Context, TableFiles
 from worker.learning.estimators import Hooks
+from worker.learning.optimizers import FitState, OnState
 
 
 def read_table(files: TableFiles, columns: Sequence[Column], context: Context) -> Table:
@@ -35,6 +38,28 @@ def fitting_hooks(context: Context) -> Hooks:
         context.progress("fitting", completed, total, unit, **details)
 
     return Hooks(on_step=step, on_phase=lambda name: context.progress(name, 0, 1, "steps"), warn=context.warn)
+
+
+def checkpointing(context: Context) -> OnState:
+    """Offers a fit's state as the attempt's checkpoint whenever it is complete."""
+
+    def offer(state: FitState) -> None:
+        context.checkpoint(lambda path: _write(path, state), state.epoch, "epochs")
+
+    return offer
+
+
+def resumed_state(assignment: Assignment) -> FitState | None:
+    """Where an earlier attempt's fit had got to, if it left a checkpoint."""
+    if assignment.checkpoint is None:
+        return None
+    with np.load(assignment.checkpoint, allow_pickle=False) as arrays:
+        return FitState.from_arrays(dict(arrays))
+
+
+def _write(path: Path, state: FitState) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **state.to_arrays())  # type: ignore[arg-type]
 
 
 def allowed_threads() -> int:

@@ -6,6 +6,7 @@ of them, so that its metrics belong to its bytes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec
@@ -14,10 +15,12 @@ from shared.modeling import Model, dump
 from worker.handlers.base import Assignment, Context, Outcome
 from worker.handlers.reporting import (
     allowed_threads,
+    checkpointing,
     fitting_hooks,
     library_versions,
     one_blas_thread,
     read_table,
+    resumed_state,
 )
 from worker.learning.baseline import baseline
 from worker.learning.data import Labelled, labelled
@@ -45,7 +48,8 @@ def _trained(assignment: Assignment, threads: int, context: Context) -> Outcome:
         PreprocessingSpec.model_validate(spec["preprocessing"]),
         seed,
         threads=threads,
-        hooks=fitting_hooks(context),
+        hooks=replace(fitting_hooks(context), on_state=checkpointing(context)),
+        state=resumed_state(assignment),
     )
     context.progress("evaluating", 0, 1, "steps")
     metrics = evaluate(model, test)

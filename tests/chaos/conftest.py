@@ -1,0 +1,40 @@
+"""The rig of the fault tests: started once, mended before each test, held to the invariants after each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.chaos.rig import Rig
+
+_measured: list[tuple[str, float]] = []
+
+soak = pytest.mark.skipif(os.environ.get("CHAOS_SOAK") != "1", reason="long: set CHAOS_SOAK=1")
+
+
+@pytest.fixture(scope="session")
+def started_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with ExitStack() as stack:
+        rig = Rig(tmp_path_factory.mktemp("rig"), stack)
+        yield rig
+        _measured.extend(rig.measured)
+
+
+@pytest.fixture
+def rig(started_rig: Rig) -> Iterator[Rig]:
+    """Healthy and empty; afterwards mended again, and then every job must end and every invariant hold."""
+    started_rig.mend()
+    started_rig.forget()
+    yield started_rig
+    started_rig.mend()
+    started_rig.check()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _measured:
+        terminalreporter.section("measured")
+        for what, seconds in _measured:
+            terminalreporter.write_line(f"{seconds:7.2f} s  {what}")

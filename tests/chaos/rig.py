@@ -1,0 +1,263 @@
+"""Graft as separate real processes that a test can hurt one by one.
+
+    test ──HTTP── API ─────────────── Redis
+                   └───────────────── store
+         worker ──┬── proxy (to_redis) ── Redis
+                  └── proxy (to_store) ── store
+
+Leases are short, so that a takeover takes seconds. Workers serve the queues high and normal; low is kept for
+workers that a test starts with settings of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from graft.stack import RunningServer, Service, ports, services, start_object_store, start_redis
+from shared import services as composition
+from shared.config import Settings
+from tests.chaos.invariants import check_invariants
+from tests.chaos.proxy import Proxy
+from tests.e2e import tables
+from tests.support.client import ENDED, Graft, Json, as_table, train_body
+from tests.support.waiting import eventually
+
+LEASE_SECONDS = 3.0
+#: What the issue allows on top of a lease until a job runs elsewhere.
+TAKEOVER_SECONDS = LEASE_SECONDS + 10.0
+GRACE_SECONDS = 10.0
+
+TIMES = {
+    "GRAFT_LEASE_SECONDS": str(LEASE_SECONDS),
+    "GRAFT_RENEW_SECONDS": "0.5",
+    "GRAFT_TICK_SECONDS": "0.3",
+    "GRAFT_UPKEEP_SECONDS": "0.5",
+    "GRAFT_DRAIN_SECONDS": "1",
+    "GRAFT_REWAKE_SECONDS": "1",
+}
+
+
+class Worker(RunningServer):
+    """A worker process, with the means to hurt it alone or only what it runs."""
+
+    def hurt(self, signal_number: signal.Signals) -> None:
+        """A signal to the worker's own process, and to none of those that it started."""
+        os.kill(self.pid, signal_number)
+
+    def forkserver(self) -> psutil.Process | None:
+        found = psutil.Process(self.pid).children()
+        return next((process for process in found if "forkserver" in " ".join(process.cmdline())), None)
+
+    def children(self) -> list[psutil.Process]:
+        """The processes that compute: the forkserver's children."""
+        try:
+            forkserver = self.forkserver()
+            return forkserver.children() if forkserver else []
+        except psutil.NoSuchProcess:
+            return []
+
+    def wait_exit(self, seconds: float) -> int:
+        """Its exit code, once it has ended by itself."""
+        eventually(lambda: self.exit_code() is not None, seconds)
+        return int(self.exit_code() or 0)
+
+    def log(self) -> str:
+        return self.service.log.read_text(errors="replace")
+
+
+class Rig:
+    """Redis, store, API, and workers by name. `mend` brings all of it back to health."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.directory = directory
+        self._stack = stack
+        self.redis = stack.enter_context(start_redis(directory))
+        self.store = stack.enter_context(start_object_store(directory))
+        self.to_redis = stack.enter_context(Proxy(_port(self.redis.url)))
+        self.to_store = stack.enter_context(Proxy(_port(self.store.url)))
+        self.api_key = secrets.token_hex(8)
+        self._own = {
+            **TIMES,
+            "GRAFT_SIGNING_KEY": secrets.token_hex(16),
+            "GRAFT_API_KEYS": self.api_key,
+            "GRAFT_API_PROCESSES": "1",
+        }
+        self.direct = {**self._own, **self.redis.settings, **self.store.settings}
+        self.proxied = {
+            **self.direct,
+            "GRAFT_REDIS_URL": _through(self.redis.url, self.to_redis),
+            "GRAFT_S3_ENDPOINT_URL": _through(self.store.url, self.to_store),
+        }
+        self.services = composition.build(
+            Settings.model_validate({name.removeprefix("GRAFT_").lower(): v for name, v in self.direct.items()})
+        )
+        stack.callback(self.services.database.close)
+        self.workers: dict[str, Worker] = {}
+        self.acknowledged: list[str] = []
+        self.measured: list[tuple[str, float]] = []
+        self.api = RunningServer(services.api_service(directory, "127.0.0.1", ports.choose("127.0.0.1"), self.direct))
+        stack.enter_context(self.api)
+        self.worker("a")
+        self.worker("b")
+        self.api.start()
+        for server in (*self.workers.values(), self.api):
+            server.wait_ready()
+        self.graft = stack.enter_context(Graft(self.api.url, self.api_key))
+
+    # Processes
+
+    def worker(self, name: str, *, queues: str = "high,normal", **settings: str) -> Worker:
+        """A new worker, starting; it lives until the rig's end."""
+        home = self.directory / name
+        service = services.worker_service(home, 1, {**self.proxied, **settings}, grace_seconds=GRACE_SECONDS)
+        worker = Worker(dataclasses.replace(service, argv=(*service.argv, "--queues", queues)))
+        self._stack.enter_context(worker)
+        self.workers[name] = worker
+        worker.start()
+        return worker
+
+    @contextmanager
+    def extra_worker(self, **settings: str) -> Iterator[Worker]:
+        """A worker with settings of its own that alone serves the queue low."""
+        worker = self.worker(f"extra-{secrets.token_hex(2)}", queues="low", **settings).wait_ready()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            self.workers = {name: other for name, other in self.workers.items() if other is not worker}
+
+    def only(self, name: str) -> Worker:
+        """That worker, with the others stopped."""
+        for other, worker in self.workers.items():
+            if other != name:
+                worker.stop()
+        return self.workers[name]
+
+    def mend(self) -> None:
+        """Everything runs again, and nothing is in the way."""
+        for proxy in (self.to_redis, self.to_store):
+            proxy.heal()
+        for server in (self.redis, self.store, self.api, *self.workers.values()):
+            if server.exit_code() is None:
+                server.resume()
+            else:
+                server.start()
+        for server in (self.redis, self.store, *self.workers.values(), self.api):
+            server.wait_ready()
+
+    def forget(self) -> None:
+        """Begin the next test with an empty Redis: what it finds wrong is its own."""
+        self.services.database.flushall()
+        self.acknowledged.clear()
+        for cached in ("small", "digits"):
+            self.__dict__.pop(cached, None)
+
+    # Jobs
+
+    @cached_property
+    def small(self) -> str:
+        """A dataset of 60 rows: training on it takes a few tenths of a second."""
+        X = [[float(i % 7), float(i % 5)] for i in range(60)]
+        import numpy as np
+
+        return self.graft.dataset(as_table(np.array(X), [i % 2 for i in range(60)]))
+
+    @cached_property
+    def digits(self) -> str:
+        return self.graft.dataset(tables.digits(slice(0, 1500)))
+
+    def quick(self, **changes: Any) -> Json:
+        """A job of well under a second."""
+        return train_body(self.small, "quick", **changes)
+
+    def long(self, epochs: int = 400, **changes: Any) -> Json:
+        """A job of some seconds, so that there is time to hurt it."""
+        estimator = {"kind": "neural_network", "epochs": epochs, "hidden_layers": [256], "learning_rate": 1e-6}
+        return train_body(self.digits, "long", estimator=estimator, **changes)
+
+    def submit(self, body: Mapping[str, Any], **headers: str) -> str:
+        """The id of an accepted job, remembered as promised."""
+        response = self.graft.submit(body, **headers)
+        assert response.status_code == 202, response.text
+        job_id = str(response.json()["id"])
+        self.acknowledged.append(job_id)
+        return job_id
+
+    def computing(self, job_id: str, *, attempt: int = 1, seconds: float = 60) -> Worker:
+        """The worker whose child computes that attempt, once one does."""
+
+        def look() -> Worker | None:
+            job = self.graft.job(job_id)
+            assert job["status"] not in ENDED, job
+            if job["attempt"] != attempt or (job["progress"] or {}).get("phase") != "fitting":
+                return None
+            return next(w for w in self.workers.values() if job["worker"] in w.service.argv)
+
+        worker = eventually(look, seconds)
+        assert worker is not None
+        return worker
+
+    def phase(self, job_id: str, phase: str, seconds: float = 60) -> Json:
+        """The job, once it is in that phase of its attempt."""
+        return eventually(lambda: _in_phase(self.graft.job(job_id), phase), seconds)
+
+    def events(self, job_id: str) -> list[str]:
+        return [event["event"] for event in self.graft.get(f"/v1/jobs/{job_id}/events").json()["data"]]
+
+    def attempt(self, job_id: str, number: int, seconds: float) -> Json:
+        """The job, once that attempt of it has begun (or is over)."""
+        return eventually(lambda: _from_attempt(self.graft.job(job_id), number), seconds)
+
+    def all_ended(self, seconds: float = 120) -> None:
+        """Every acknowledged job has ended."""
+        for job_id in self.acknowledged:
+            self.graft.ended(job_id, seconds)
+
+    @contextmanager
+    def stopwatch(self, what: str) -> Iterator[None]:
+        """Measure a recovery; the figures stand at the end of the run."""
+        started = time.monotonic()
+        yield
+        self.measured.append((what, time.monotonic() - started))
+
+    def check(self) -> None:
+        """Every job has ended, and every invariant holds."""
+        self.all_ended()
+        check_invariants(self.services, self.acknowledged)
+
+
+def answers(url: str, key: str, seconds: float = 30) -> httpx.Response:
+    """One request on a connection of its own."""
+    return httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=seconds)
+
+
+def _in_phase(job: Json, phase: str) -> Json | None:
+    assert job["status"] not in ENDED, job
+    return job if (job["progress"] or {}).get("phase") == phase else None
+
+
+def _from_attempt(job: Json, number: int) -> Json | None:
+    return job if job["attempt"] >= number else None
+
+
+def _port(url: str) -> int:
+    return int(url.rsplit(":", 1)[1].split("/")[0])
+
+
+def _through(url: str, proxy: Proxy) -> str:
+    return url.replace(f":{_port(url)}", f":{proxy.port}")
+
+
+__all__ = ["Rig", "Service", "Worker"]
