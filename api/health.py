@@ -47,8 +47,11 @@ def docs() -> Response:
 
 
 def _worker() -> None:
-    if not services().workers.alive(_WORKER_SILENCE_SECONDS):
+    alive = services().workers.alive(_WORKER_SILENCE_SECONDS)
+    if not alive:
         raise GraftError("no worker has been heard of lately")
+    if all(worker.stalled for worker in alive):
+        raise GraftError(f"stopped consuming: {', '.join(worker.name for worker in alive)}")
 
 
 def _outcome(check: Callable[[], Any]) -> str:

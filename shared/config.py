@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     idempotency_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """How long an Idempotency-Key is remembered."""
 
+    sweep_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """How often one of the workers looks for expired jobs and orphaned objects."""
+    retention_seconds: Annotated[int, Field(gt=0)] = 30 * 24 * 3600
+    """How long an ended job and its output are kept. Jobs that made a model version stay."""
+    orphan_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
+    """Age from which an object that nothing refers to is deleted."""
+    stalled_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """A worker with room that has let jobs wait for so long says so in /readyz and exits."""
+
     # API
     max_upload_bytes: Annotated[int, Field(gt=0)] = 20 * GIB
     """The largest table that can be uploaded."""

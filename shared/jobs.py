@@ -118,6 +118,8 @@ class JobStore:
         self._release = database.script("release")
         self._cancel = database.script("cancel")
         self._dispatch = database.script("dispatch")
+        self._forget = database.script("forget")
+        self._drop_lease = database.script("drop_lease")
 
     # What clients do
 
@@ -155,6 +157,7 @@ class JobStore:
                 keys.ready_of(priority, project),
                 queue.queue_name(priority),
                 keys.idempotency(project, key_digest),
+                keys.PROJECTS,
                 *indexes,
                 *(key for use in new.uses for key in (use.record, use.users)),
             ],
@@ -487,6 +490,52 @@ class JobStore:
             record = self._redis.hgetall(keys.job(project, job_id))
             found.append((Lease(project, job_id, record.get("token", "")), record))
         return found
+
+    def drop_lease(self, lease: Lease) -> None:
+        """Remove a lease that no running job stands behind."""
+        self._drop_lease(
+            keys=[keys.job(lease.project, lease.job_id), keys.LEASES],
+            args=[keys.member(lease.project, lease.job_id), JobState.RUNNING],
+        )
+
+    def waiting_seconds(self, priority: str) -> float:
+        """For how long a queue has had ready jobs without anyone claiming one; 0 if it has none."""
+        first = self._redis.zrange(keys.ready(priority), 0, 0, withscores=True)
+        if not first:
+            return 0.0
+        seconds, microseconds = self._redis.time()
+        return float(max(0.0, seconds + microseconds / 1e6 - first[0][1] / 1e6))
+
+    def projects(self) -> list[str]:
+        return sorted(self._redis.smembers(keys.PROJECTS))
+
+    def sweep_is_due(self, every_seconds: float) -> bool:
+        """True for one of all that ask within that time."""
+        return bool(self._redis.set(keys.SWEEP, "1", nx=True, px=int(every_seconds * 1000)))
+
+    def ended_before(self, project: str, moment_ms: int) -> Iterator[dict[str, str]]:
+        """The jobs of a project that ended before that time, oldest first."""
+        for state in sorted(TERMINAL):
+            for record in self._scan(project, {"status": state}, None):
+                if int(record["finished_at"]) < moment_ms:
+                    yield record
+
+    def forget(self, record: Mapping[str, str], *, ended_before_ms: int) -> bool:
+        """Drop a job that ended before that time, unless a model version came of it."""
+        project, job_id = record["project"], record["id"]
+        narrowed = [keys.jobs_by(project, name, record[name]) for name in FILTERS if name in record]
+        answer = self._forget(
+            keys=[
+                keys.job(project, job_id),
+                keys.job_events(project, job_id),
+                keys.job_logs(project, job_id),
+                keys.LEASES,
+                keys.jobs(project),
+                *narrowed,
+            ],
+            args=[job_id, keys.member(project, job_id), " ".join(TERMINAL), ended_before_ms],
+        )
+        return bool(answer == "forgotten")
 
 
 def _lost(lease: Lease) -> LostLease:

@@ -23,6 +23,8 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
     graft:delayed                      zset    queued jobs that wait for their retry, by when
     graft:leases                       zset    running jobs, by the deadline of their lease
+    graft:projects                     set     every project that ever had a job
+    graft:sweep                        string  lives while no sweep is due
     graft:workers                      hash    each worker's last sign of life
 
 `graft:delayed` and `graft:leases` span projects: their members are `P/<id>`.
@@ -41,6 +43,8 @@ from typing import Final
 DELAYED: Final = "graft:delayed"
 LEASES: Final = "graft:leases"
 WORKERS: Final = "graft:workers"
+PROJECTS: Final = "graft:projects"
+SWEEP: Final = "graft:sweep"
 
 
 def job(project: str, job_id: str) -> str:
@@ -107,6 +111,18 @@ def split_member(value: str) -> tuple[str, str]:
 
 def dataset_object(project: str, dataset_id: str, extension: str) -> str:
     return f"{project}/datasets/{dataset_id}/data.{extension}"
+
+
+def split_job_object(key: str) -> tuple[str, str, str] | None:
+    """(project, job id, token) of an object that an attempt wrote; None for any other."""
+    parts = key.split("/")
+    return (parts[0], parts[2], parts[3]) if len(parts) > 4 and parts[1] == "jobs" else None
+
+
+def split_dataset_object(key: str) -> tuple[str, str] | None:
+    """(project, dataset id) of an uploaded dataset's object; None for any other."""
+    parts = key.split("/")
+    return (parts[0], parts[2]) if len(parts) == 4 and parts[1] == "datasets" else None
 
 
 def attempt_prefix(project: str, job_id: str, token: str) -> str:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -41,8 +42,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
+    """An object in a listing; `modified` by the store's clock."""
+
     key: str
     bytes: int
+    modified: datetime
 
 
 def connect(
@@ -131,7 +135,7 @@ class ObjectStore:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
             for page in pages:
                 for item in page.get("Contents", []):
-                    yield Listed(item["Key"], item["Size"])
+                    yield Listed(item["Key"], item["Size"], item["LastModified"])
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""

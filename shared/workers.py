@@ -16,6 +16,7 @@ class WorkerStatus:
     name: str
     concurrency: int
     running: int
+    stalled: bool = False
     seen_ms: int = 0
 
 

@@ -63,7 +63,10 @@ def _open_station(sender: str, instance: Any, **_: Any) -> None:
     # The children's forkserver inherits this process's environment: take the secrets out of it first.
     for name in SECRET_VARIABLES:
         os.environ.pop(name, None)
-    app.station = Station(services.build(app.settings), name=sender, concurrency=instance.concurrency)
+    served = [queue.priority_of(name) for name in instance.app.amqp.queues.consume_from]
+    app.station = Station(
+        services.build(app.settings), name=sender, concurrency=instance.concurrency, queues=served
+    )
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

@@ -8,13 +8,15 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.forkserver
 import threading
+import time
+from collections.abc import Collection
 
-from shared import logs
+from shared import logs, queue
 from shared.errors import Temporary
 from shared.services import Services
 from shared.workers import WorkerStatus
 from worker import runner
-from worker.upkeep import Upkeep
+from worker.upkeep import Upkeep, watchdog
 
 log = logs.get(__name__)
 
@@ -24,16 +26,21 @@ PRELOAD = ["worker.child"]
 class Station:
     """What the tasks of one worker process share."""
 
-    def __init__(self, services: Services, *, name: str, concurrency: int) -> None:
+    def __init__(
+        self, services: Services, *, name: str, concurrency: int, queues: Collection[str] = queue.PRIORITIES
+    ) -> None:
         self.services = services
         self.name = name
         self.concurrency = concurrency
         self.draining = threading.Event()
+        self._queues = queues
         self._running = 0
+        self._stalled = False
+        self._woken_at = time.monotonic()
         self._lock = threading.Lock()
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(PRELOAD)
-        self._upkeep = Upkeep(services, report=self._report)
+        self._upkeep = Upkeep(services, report=self._report, look_after=self._look_after)
 
     def start(self) -> None:
         # Now, so that the first job need not wait until scikit-learn is loaded.
@@ -55,6 +62,7 @@ class Station:
 
     def run_next(self, priority: str) -> None:
         """Claim the next job of a queue and run it to its end. Returns at once if there is none."""
+        self._woken_at = time.monotonic()
         if self.draining.is_set():
             return
         try:
@@ -72,6 +80,16 @@ class Station:
         finally:
             with self._lock:
                 self._running -= 1
+                self._woken_at = time.monotonic()
 
     def _report(self) -> WorkerStatus:
-        return WorkerStatus(self.name, self.concurrency, self._running)
+        return WorkerStatus(self.name, self.concurrency, self._running, stalled=self._stalled)
+
+    def _look_after(self) -> None:
+        if self._running >= self.concurrency or self.draining.is_set():
+            return
+        idle_seconds = time.monotonic() - self._woken_at
+        if watchdog.stalled(self.services, self._queues, idle_seconds=idle_seconds):
+            self._stalled = True
+            self.services.workers.seen(self._report())
+            watchdog.exit_for_restart()

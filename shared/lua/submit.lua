@@ -1,7 +1,7 @@
 -- Accept a job: idempotency, quota, existence of what it uses, hash, indexes and wake-up in one step.
 --
 -- KEYS  1 job  2 events  3 index: queued  4 index: running  5 ready  6 ready of the project  7 Celery list
---       8 idempotency  then `n_indexes` other indexes, then pairs: record that must exist, set of its users
+--       8 idempotency  9 projects  then `n_indexes` other indexes, then pairs: record that must exist, set of its users
 -- ARGV  1 job id  2 project  3 most live jobs  4 digest of the body ('' without an Idempotency-Key)
 --       5 seconds to keep it  6 wake-up  7 n_indexes  8.. field, value of the hash
 -- Returns {'accepted', id} | {'replayed', id} | {'mismatch'} | {'quota'} | {'gone', position of the missing record}
@@ -16,7 +16,7 @@ if digest ~= '' then
 end
 if redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[3]) then return {'quota'} end
 
-local first_use = 9 + tonumber(ARGV[7])
+local first_use = 10 + tonumber(ARGV[7])
 for i = first_use, #KEYS, 2 do
   if redis.call('EXISTS', KEYS[i]) == 0 then return {'gone', (i - first_use) / 2} end
 end
@@ -31,7 +31,8 @@ set_fields(job, 8)
 redis.call('HSET', job, 'id', id, 'project', project, 'status', 'queued', 'attempt', 0, 'interruptions', 0,
   'created_at', now, 'revision', 1, 'uses', table.concat(uses, ' '))
 redis.call('ZADD', KEYS[3], 0, id)
-for i = 9, first_use - 1 do redis.call('ZADD', KEYS[i], 0, id) end
+for i = 10, first_use - 1 do redis.call('ZADD', KEYS[i], 0, id) end
+redis.call('SADD', KEYS[9], project)
 record(KEYS[2], 'submitted', 'queued', 0, '')
 if digest ~= '' then
   redis.call('HSET', idempotency, 'digest', digest, 'job', id)

@@ -92,7 +92,6 @@ class Rig:
             **TIMES,
             "GRAFT_SIGNING_KEY": secrets.token_hex(16),
             "GRAFT_API_KEYS": self.api_key,
-            "GRAFT_API_PROCESSES": "1",
         }
         self.direct = {**self._own, **self.redis.settings, **self.store.settings}
         self.proxied = {

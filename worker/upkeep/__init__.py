@@ -13,22 +13,26 @@ from shared import logs
 from shared.errors import Temporary
 from shared.services import Services
 from shared.workers import WorkerStatus
-from worker.upkeep import dispatcher, rescuer
+from worker.upkeep import dispatcher, rescuer, sweeper
 
 log = logs.get(__name__)
 
 CHORES: dict[str, Callable[[Services], None]] = {
     "dispatcher": dispatcher.run,
     "rescuer": rescuer.run,
+    "sweeper": sweeper.run,
 }
 
 
 class Upkeep:
-    """Runs every chore each `upkeep_seconds`, and reports that the worker is alive."""
+    """Runs every chore each `upkeep_seconds`, reports that the worker is alive, and has it look after itself."""
 
-    def __init__(self, services: Services, *, report: Callable[[], WorkerStatus]) -> None:
+    def __init__(
+        self, services: Services, *, report: Callable[[], WorkerStatus], look_after: Callable[[], None]
+    ) -> None:
         self._services = services
         self._report = report
+        self._look_after = look_after
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="upkeep", daemon=True)
 
@@ -51,6 +55,7 @@ class Upkeep:
             self._services.workers.seen(self._report())
             for chore in CHORES.values():
                 chore(self._services)
+            self._look_after()
         except Temporary as error:
             log.warning("upkeep_postponed", reason=error.message)
         except Exception:

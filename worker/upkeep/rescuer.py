@@ -16,7 +16,8 @@ def run(services: Services) -> None:
         try:
             _rescue(services, lease, record)
         except LostLease:
-            continue  # it was renewed, finished or rescued between the look and the act
+            # It was renewed, finished or rescued between the look and the act; or the entry is a leftover.
+            services.jobs.drop_lease(lease)
 
 
 def _rescue(services: Services, lease: Lease, record: dict[str, str]) -> None:

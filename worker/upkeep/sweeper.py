@@ -1,0 +1,110 @@
+"""Deletes what nobody needs any more: expired jobs, and objects that nothing refers to.
+
+An object stays while a dataset, a model version, a job's output, a checkpoint or a running attempt refers to it, and
+in any case until it is `orphan_seconds` old, so that what is being written is left alone. A job stays while a model
+version came of it. Objects under keys that Graft did not make are never touched.
+
+`python -m worker.upkeep.sweeper --dry-run` says what a sweep would delete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from shared import keys, logs, storage
+from shared import services as composition
+from shared.config import Settings
+from shared.errors import NotFound, Temporary
+from shared.services import Services
+
+log = logs.get(__name__)
+
+
+def run(services: Services) -> None:
+    """Sweep in a thread of its own, if one is due: it may take long, and the other chores do not wait."""
+    if services.jobs.sweep_is_due(services.settings.sweep_seconds):
+        threading.Thread(target=_sweep_quietly, args=(services,), name="sweeper", daemon=True).start()
+
+
+def sweep(services: Services, *, dry_run: bool = False) -> tuple[list[str], list[str]]:
+    """Delete expired jobs, then orphaned objects. Returns the job ids and the object keys."""
+    now = datetime.now(UTC)
+    before = now - timedelta(seconds=services.settings.retention_seconds)
+    jobs = list(_expired_jobs(services, int(before.timestamp() * 1000), dry_run=dry_run))
+    cutoff = now - timedelta(seconds=services.settings.orphan_seconds)
+    objects = []
+    for item in services.objects.list(""):
+        if item.modified < cutoff and _is_orphan(services, item.key):
+            objects.append(item.key)
+            if not dry_run:
+                services.objects.delete(item.key)
+    return jobs, objects
+
+
+def _sweep_quietly(services: Services) -> None:
+    try:
+        jobs, objects = sweep(services)
+        log.info("swept", jobs=len(jobs), objects=len(objects))
+    except Temporary as error:
+        log.warning("sweep_postponed", reason=error.message)
+    except Exception:
+        log.exception("sweep_failed")
+
+
+def _expired_jobs(services: Services, before_ms: int, *, dry_run: bool) -> Iterator[str]:
+    for project in services.jobs.projects():
+        for record in services.jobs.ended_before(project, before_ms):
+            if "model_version" in record:
+                continue
+            if dry_run or services.jobs.forget(record, ended_before_ms=before_ms):
+                yield record["id"]
+
+
+def _is_orphan(services: Services, key: str) -> bool:
+    """Whether the object is one of Graft's and nothing refers to it."""
+    if dataset := keys.split_dataset_object(key):
+        return _missing(lambda: services.datasets.get(*dataset))
+    if attempt := keys.split_job_object(key):
+        return not _needed(services, key, *attempt)
+    return False
+
+
+def _needed(services: Services, key: str, project: str, job_id: str, token: str) -> bool:
+    try:
+        record = services.jobs.record(project, job_id)
+    except NotFound:
+        return False
+    if record.get("token") == token or json.loads(record.get("checkpoint", "{}")).get("key") == key:
+        return True
+    if "model_version" in record:
+        artifact = services.models.artifact(project, record["model"], int(record["model_version"]))
+        return artifact.key == key
+    output = json.loads(record.get("result", "{}")).get("output")
+    return bool(output) and key.startswith(storage.split_uri(output["uri"])[1])
+
+
+def _missing(look: Callable[[], object]) -> bool:
+    try:
+        look()
+    except NotFound:
+        return True
+    return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m worker.upkeep.sweeper", description="Sweep once, now.")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be deleted, and delete nothing"
+    )
+    chosen = parser.parse_args()
+    jobs, objects = sweep(composition.build(Settings()), dry_run=chosen.dry_run)
+    for line in (*jobs, *objects):
+        print(line)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
