@@ -26,8 +26,12 @@ AWAY = (
 )
 
 
-def connect(url: str, *, timeout_seconds: float = 2.0) -> Database:
-    """A client with a connection pool; nothing is sent yet. Calls answer or fail within the timeout."""
+def connect(url: str, *, timeout_seconds: float = 0.9) -> Database:
+    """A client with a connection pool; nothing is sent yet.
+
+    A call that gets no answer within the timeout is sent once more, on a new connection (every script may be
+    sent twice), and then fails: so the API can say 503 within two seconds.
+    """
     pool = redis.ConnectionPool.from_url(
         url,
         decode_responses=True,

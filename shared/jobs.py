@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,8 +104,15 @@ class JobStore:
     """Jobs in Redis. Safe to share between threads and processes."""
 
     def __init__(
-        self, database: Database, *, lease_seconds: float, max_live_jobs: int, idempotency_seconds: int
+        self,
+        database: Database,
+        *,
+        lease_seconds: float,
+        max_live_jobs: int,
+        idempotency_seconds: int,
+        new_token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
+        self._new_token = new_token
         self._redis = database
         self._lease_ms = int(lease_seconds * 1000)
         self._max_live = max_live_jobs
@@ -306,9 +313,9 @@ class JobStore:
 
     def claim(self, priority: str, worker: str) -> tuple[Lease, dict[str, str]] | None:
         """Take the next job of a queue: the lease and the job's hash. None if nothing is ready."""
-        token = secrets.token_hex(16)
+        token = self._new_token()
         answer = self._claim(
-            keys=[keys.ready(priority), keys.LEASES, queue.queue_name(priority)],
+            keys=[keys.ready(priority), keys.LEASES, queue.queue_name(priority), keys.claim(token)],
             args=[
                 worker,
                 token,

@@ -23,6 +23,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
     graft:delayed                      zset    queued jobs that wait for their retry, by when
     graft:leases                       zset    running jobs, by the deadline of their lease
+    graft:claim:<token>                hash    what a claim answered, for as long as a lease
     graft:projects                     set     every project that ever had a job
     graft:sweep                        string  lives while no sweep is due
     graft:workers                      hash    each worker's last sign of life
@@ -128,6 +129,10 @@ def split_dataset_object(key: str) -> tuple[str, str] | None:
 def attempt_prefix(project: str, job_id: str, token: str) -> str:
     """Below it lies everything that one attempt writes to the store, so that a stale one harms nothing."""
     return f"{project}/jobs/{job_id}/{token}/"
+
+
+def claim(token: str) -> str:
+    return f"graft:claim:{token}"
 
 
 def jobs_by(project: str, field: str, value: str) -> str:

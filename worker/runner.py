@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from shared import logs
@@ -84,20 +83,19 @@ class _Attempt:
         )
 
     def run(self) -> None:
-        temp_dir = self._services.settings.temp_dir
-        workdir = Path(tempfile.mkdtemp(prefix=f"{self._lease.job_id}-", dir=temp_dir))
-        try:
-            with self._keeper:
-                try:
-                    self._work(workdir)
-                except Interrupted as interrupted:
-                    self._interrupted(interrupted.why)
-                except LostLease:
-                    self._tell("warning", "lease_lost")
-                except Exception as error:
-                    self._failed(error)
-        finally:
-            shutil.rmtree(workdir, ignore_errors=True)
+        place = self._services.settings.temp_dir
+        with self._keeper:
+            try:
+                with TemporaryDirectory(
+                    prefix=f"{self._lease.job_id}-", dir=place, ignore_cleanup_errors=True
+                ) as workdir:
+                    self._work(Path(workdir))
+            except Interrupted as interrupted:
+                self._interrupted(interrupted.why)
+            except LostLease:
+                self._tell("warning", "lease_lost")
+            except Exception as error:
+                self._failed(error)
 
     def _work(self, workdir: Path) -> None:
         self._tell("info", "attempt_started", type=self._job["type"], worker=self._job.get("worker"))
@@ -144,6 +142,7 @@ class _Attempt:
         elif kind == "warning":
             self._warnings.append(content)
             self._keeper.note(warnings=self._warnings)
+            self._guarded(lambda: self._services.jobs.note(self._lease, "warning", reason=content))
         elif kind == "log":
             self._keep_line(**content)
         elif kind == "checkpoint" and self._checkpoints:
@@ -241,6 +240,8 @@ class _Attempt:
                 self._finish(JobState.CANCELLED, reason="on request")
 
         self._tell("info", "job_given_back", reason=how["reason"])
+        if self._usage:
+            self._keeper.note(usage=self._usage)
         self._keeper.flush()
         self._guarded(act)
 

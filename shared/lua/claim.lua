@@ -1,13 +1,16 @@
 -- Give the queue's next job to a worker, with a fresh token and a lease. Projects take turns.
 -- If jobs remain and no wake-up lies in the queue (one was lost), a new one is left for the next worker.
 --
--- KEYS  1 ready  2 leases  3 Celery list
+-- KEYS  1 ready  2 leases  3 Celery list  4 what this token claimed
 -- ARGV  1 worker  2 token  3 lease in ms  4 permitted source state  10 wake-up
 --       5.. key templates with the project (and id) as %s: ready of a project, job, events, index queued, index running
 -- Returns {} when nothing is ready, else {project, id}
 local ready, leases = KEYS[1], KEYS[2]
 local worker, token, lease, source = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now = now_ms()
+
+local before = redis.call('HMGET', KEYS[4], 'project', 'id')
+if before[1] then return before end  -- the answer to this very call was lost
 
 while true do
   local project = redis.call('ZRANGE', ready, 0, 0)[1]
@@ -34,6 +37,8 @@ while true do
     if redis.call('EXISTS', ready) == 1 and redis.call('EXISTS', KEYS[3]) == 0 then
       redis.call('LPUSH', KEYS[3], ARGV[10])
     end
+    redis.call('HSET', KEYS[4], 'project', project, 'id', id)
+    redis.call('PEXPIRE', KEYS[4], lease)
     return {project, id}
   end
 end

@@ -104,6 +104,7 @@ class Rig:
         )
         stack.callback(self.services.database.close)
         self.workers: dict[str, Worker] = {}
+        self._usual: dict[str, Service] = {}
         self.acknowledged: list[str] = []
         self.measured: list[tuple[str, float]] = []
         self.api = RunningServer(services.api_service(directory, "127.0.0.1", ports.choose("127.0.0.1"), self.direct))
@@ -124,6 +125,7 @@ class Rig:
         worker = Worker(dataclasses.replace(service, argv=(*service.argv, "--queues", queues)))
         self._stack.enter_context(worker)
         self.workers[name] = worker
+        self._usual[name] = worker.service
         worker.start()
         return worker
 
@@ -137,6 +139,16 @@ class Rig:
             worker.stop()
             self.workers = {name: other for name, other in self.workers.items() if other is not worker}
 
+    def direct_worker(self, name: str) -> Worker:
+        """That worker anew, with no proxy before its servers, until the rig is mended."""
+        worker = self.workers[name]
+        worker.stop()
+        env = {**worker.service.env, **self.redis.settings, **self.store.settings}
+        worker.service = dataclasses.replace(worker.service, env=env)
+        worker.start()
+        worker.wait_ready()
+        return worker
+
     def only(self, name: str) -> Worker:
         """That worker, with the others stopped."""
         for other, worker in self.workers.items():
@@ -148,6 +160,10 @@ class Rig:
         """Everything runs again, and nothing is in the way."""
         for proxy in (self.to_redis, self.to_store):
             proxy.heal()
+        for name, worker in self.workers.items():
+            if worker.service is not self._usual[name]:
+                worker.stop()
+                worker.service = self._usual[name]
         for server in (self.redis, self.store, self.api, *self.workers.values()):
             if server.exit_code() is None:
                 server.resume()

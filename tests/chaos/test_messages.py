@@ -90,7 +90,10 @@ def test_a_forged_message_harms_nobody(rig: Rig, forged: Callable[[], str]) -> N
     before = {worker.pid for worker in rig.workers.values()}
     message = forged().encode(errors="surrogateescape")
     rig.services.database.lpush(NORMAL, *[message] * 4)
-    eventually(lambda: rig.services.database.llen(NORMAL) == 0)
+    try:
+        eventually(lambda: rig.services.database.llen(NORMAL) == 0, 10)
+    finally:
+        rig.services.database.delete(NORMAL)  # what nobody survived must not meet the next test
     job_id = rig.submit(rig.quick())
     assert rig.graft.ended(job_id, 30)["status"] == "succeeded"
     assert all(worker.exit_code() is None for worker in rig.workers.values())

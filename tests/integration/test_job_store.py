@@ -151,6 +151,20 @@ def test_one_of_many_racing_claims_gets_the_job(services: Services) -> None:
     assert len([claimed for claimed in won if claimed]) == 1
 
 
+def test_a_claim_that_is_sent_twice_takes_one_job(services: Services) -> None:
+    jobs = JobStore(
+        services.database,
+        lease_seconds=5,
+        max_live_jobs=9,
+        idempotency_seconds=9,
+        new_token=lambda: "the same",
+    )
+    submit(jobs)
+    submit(jobs)
+    assert claim(jobs) == claim(jobs)
+    assert len(jobs.page("default", {"status": "running"}, limit=9)[0]) == 1
+
+
 def test_a_claim_leaves_a_wake_up_when_jobs_remain_and_none_lies_in_the_queue(services: Services) -> None:
     submit(services.jobs)
     submit(services.jobs)
