@@ -14,6 +14,7 @@ from kombu.entity import Queue
 
 from shared import logs, queue, services
 from shared.config import Settings
+from worker import transport
 from worker.station import Station
 
 SECRET_VARIABLES = ("GRAFT_REDIS_URL", "GRAFT_S3_SECRET_ACCESS_KEY", "GRAFT_SIGNING_KEY", "GRAFT_API_KEYS")
@@ -21,6 +22,7 @@ SECRET_VARIABLES = ("GRAFT_REDIS_URL", "GRAFT_S3_SECRET_ACCESS_KEY", "GRAFT_SIGN
 
 def make_app(settings: Settings) -> Celery:
     """A Celery application whose tasks find their station at `app.station`."""
+    transport.install()
     app = Celery("graft", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
     app.conf.update(
         task_queues=[Queue(name, exchange="", routing_key=name) for name in queue.QUEUES],  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -25,7 +26,6 @@ from shared.errors import GraftError, LostLease, Temporary
 from shared.jobs import Lease, decode
 from shared.services import Services
 from shared.states import JobState
-from shared.storage import Stored
 from worker import checkpoints, inputs, publishing
 from worker.child import describe
 from worker.keeper import Interrupted, Interruption, LeaseKeeper
@@ -35,8 +35,9 @@ log = logs.get(__name__)
 
 T = TypeVar("T")
 
-_UPLOAD_PATIENCE_SECONDS = 600.0
+_STORE_PATIENCE_SECONDS = 600.0
 _FINISH_PATIENCE_SECONDS = 120.0
+_CHECK_SECONDS = 0.2
 
 
 def run(
@@ -100,7 +101,9 @@ class _Attempt:
     def _work(self, workdir: Path) -> None:
         self._tell("info", "attempt_started", type=self._job["type"], worker=self._job.get("worker"))
         self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
-        assignment = inputs.gather(self._services, self._job, workdir, self._keeper.check)
+        assignment = self._moving(
+            lambda: inputs.gather(self._services, self._job, workdir, self._keeper.check)
+        )
         assignment = checkpoints.resume(self._services, self._lease, self._job, assignment)
         before = (self._job.get("checkpoint") or {}).get("key")
         self._checkpoints = checkpoints.Checkpoints(self._services, self._lease, assignment, before)
@@ -162,9 +165,9 @@ class _Attempt:
         result = dict(outcome["result"])
         self._on_report("progress", {"phase": "publishing", "completed": 0, "total": None, "unit": "files"})
         if outcome["artifact"]:
-            version = publishing.publish_model(self._services, self._lease, self._job, outcome, self._upload)
+            version = publishing.publish_model(self._services, self._lease, self._job, outcome, self._moving)
         if outcome["counts"]:
-            output = publishing.publish_output(self._services, self._lease, self._job, outcome, self._upload)
+            output = publishing.publish_output(self._services, self._lease, self._job, outcome, self._moving)
             result = {"output": output}
         self._tell("info", "publishing_done", **self._usage)
         number = self._finish(
@@ -172,8 +175,15 @@ class _Attempt:
         )
         log.info("job_succeeded", model_version=number or None, **self._usage)
 
-    def _upload(self, act: Callable[[], Stored]) -> Stored:
-        return self._patiently(act, _UPLOAD_PATIENCE_SECONDS, stop=self._keeper.check)
+    def _moving(self, act: Callable[[], T]) -> T:
+        """Move bytes from or to the store: again and again while it is away, and no longer than the attempt may live.
+
+        The bytes move in a thread of their own, which is left to itself if the attempt must stop: a store that hangs
+        does not keep a job from being cancelled, and what it writes late lies under this attempt's token.
+        """
+        return self._patiently(
+            lambda: _interruptible(act, self._keeper.check), _STORE_PATIENCE_SECONDS, stop=self._keeper.check
+        )
 
     def _finish(self, state: JobState, **changes: Any) -> int:
         self._keeper.flush()
@@ -272,6 +282,26 @@ class _Pace:
                 rate = (completed - self._first) / max(now - self._since, 1e-3)
                 progress["eta_seconds"] = round((total - completed) / rate)
         return progress
+
+
+def _interruptible(act: Callable[[], T], check: Callable[[], None]) -> T:
+    """What `act` returns, unless `check` raises first; then `act` is abandoned in its thread."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(act())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="moving", daemon=True).start()
+    while True:
+        try:
+            return future.result(timeout=_CHECK_SECONDS)
+        except TimeoutError:
+            if future.done():
+                raise
+            check()
 
 
 def _threads(concurrency: int) -> int:

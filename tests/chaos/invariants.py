@@ -1,4 +1,4 @@
-"""What must hold after every fault, read from Redis and the store themselves: I1-I7, I9 and I11 of docs/reliability.md."""
+"""What must hold after every fault, read from Redis and the store: I1-I7, I9 and I11 of docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ STEPS = {
     "failed": JobState.FAILED,
     "cancelled": JobState.CANCELLED,
 }
+
+
+#: Events that leave the state as it is.
+NOTES = {"cancel_requested", "checkpoint", "resumed"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ def _log(job: _Found) -> list[str]:
         if int(event["attempt"]) < attempt:
             wrong.append("I5 attempt went back")
         attempt = int(event["attempt"])
-        if event["event"] == "cancel_requested":
+        if event["event"] in NOTES:
+            if event["state"] != state:
+                wrong.append(f"I11 {event['event']} in the state {event['state']}")
             continue
         target = STEPS.get(event["event"])
         if target is None or target != event["state"]:
@@ -83,7 +89,11 @@ def _log(job: _Found) -> list[str]:
 def _state(job_id: str, job: _Found, indexes: dict[str, set[str]]) -> list[str]:
     """I4: exactly the index of its state; and only a running job has a lease and a token."""
     status = job.record["status"]
-    wrong = [f"I4 wrong in the index {name}" for name, ids in indexes.items() if (job_id in ids) != (name == status)]
+    wrong = [
+        f"I4 wrong in the index {name}"
+        for name, ids in indexes.items()
+        if (job_id in ids) != (name == status)
+    ]
     if (status == "running") != ("token" in job.record):
         wrong.append("I4 token and state disagree")
     return wrong
@@ -119,7 +129,9 @@ def _counters(services: Services, jobs: dict[str, _Found]) -> list[str]:
     """I6: what the quota counts are the live jobs."""
     live = sum(not _ended(job) for job in jobs.values())
     counted = sum(
-        services.database.zcard(keys.jobs_by(PROJECT, "status", state)) for state in JobState if state not in TERMINAL
+        services.database.zcard(keys.jobs_by(PROJECT, "status", state))
+        for state in JobState
+        if state not in TERMINAL
     )
     return [] if live == counted else [f"I6 the quota counts {counted} live jobs, there are {live}"]
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that hurts what passes through it: the network between a worker and its servers, in the hands of a test."""
+"""A TCP proxy that hurts what passes through it: the network between a worker and its servers."""
 
 from __future__ import annotations
 
@@ -74,10 +74,11 @@ class Proxy:
         """No faults any more. What has been broken stays broken."""
         self.mode, self.delay_seconds, self.flaky, self.cut_after_bytes = "pass", 0.0, 0.0, None
 
-    def cut(self) -> None:
-        """Reset every connection that is open."""
+    def cut(self, *, dead_only: bool = False) -> None:
+        """Reset every connection that is open, or those that have lost bytes."""
         with self._lock:
-            links, self._links = self._links, set()
+            links = {link for link in self._links if link.dead or not dead_only}
+            self._links -= links
         for link in links:
             link.cut()
 

@@ -52,9 +52,21 @@ TIMES = {
 class Worker(RunningServer):
     """A worker process, with the means to hurt it alone or only what it runs."""
 
+    leaving = False
+
+    @property
+    def known_as(self) -> str:
+        """Its name in Redis, and in the field `worker` of its jobs."""
+        return self.service.argv[self.service.argv.index("--name") + 1]
+
+    def start(self) -> None:
+        super().start()
+        self.leaving = False
+
     def hurt(self, signal_number: signal.Signals) -> None:
         """A signal to the worker's own process, and to none of those that it started."""
         os.kill(self.pid, signal_number)
+        self.leaving = self.leaving or signal_number in {signal.SIGTERM, signal.SIGKILL}
 
     def forkserver(self) -> psutil.Process | None:
         found = psutil.Process(self.pid).children()
@@ -100,14 +112,18 @@ class Rig:
             "GRAFT_S3_ENDPOINT_URL": _through(self.store.url, self.to_store),
         }
         self.services = composition.build(
-            Settings.model_validate({name.removeprefix("GRAFT_").lower(): v for name, v in self.direct.items()})
+            Settings.model_validate(
+                {name.removeprefix("GRAFT_").lower(): v for name, v in self.direct.items()}
+            )
         )
         stack.callback(self.services.database.close)
         self.workers: dict[str, Worker] = {}
         self._usual: dict[str, Service] = {}
         self.acknowledged: list[str] = []
         self.measured: list[tuple[str, float]] = []
-        self.api = RunningServer(services.api_service(directory, "127.0.0.1", ports.choose("127.0.0.1"), self.direct))
+        self.api = RunningServer(
+            services.api_service(directory, "127.0.0.1", ports.choose("127.0.0.1"), self.direct)
+        )
         stack.enter_context(self.api)
         self.worker("a")
         self.worker("b")
@@ -122,7 +138,8 @@ class Rig:
         """A new worker, starting; it lives until the rig's end."""
         home = self.directory / name
         service = services.worker_service(home, 1, {**self.proxied, **settings}, grace_seconds=GRACE_SECONDS)
-        worker = Worker(dataclasses.replace(service, argv=(*service.argv, "--queues", queues)))
+        argv, env = (*service.argv, "--queues", queues), {**service.env, **settings}
+        worker = Worker(dataclasses.replace(service, argv=argv, env=env))
         self._stack.enter_context(worker)
         self.workers[name] = worker
         self._usual[name] = worker.service
@@ -160,8 +177,9 @@ class Rig:
         """Everything runs again, and nothing is in the way."""
         for proxy in (self.to_redis, self.to_store):
             proxy.heal()
+            proxy.cut(dead_only=True)
         for name, worker in self.workers.items():
-            if worker.service is not self._usual[name]:
+            if worker.leaving or worker.service is not self._usual[name]:
                 worker.stop()
                 worker.service = self._usual[name]
         for server in (self.redis, self.store, self.api, *self.workers.values()):
@@ -199,7 +217,12 @@ class Rig:
 
     def long(self, epochs: int = 400, **changes: Any) -> Json:
         """A job of some seconds, so that there is time to hurt it."""
-        estimator = {"kind": "neural_network", "epochs": epochs, "hidden_layers": [256], "learning_rate": 1e-6}
+        estimator = {
+            "kind": "neural_network",
+            "epochs": epochs,
+            "hidden_layers": [256],
+            "learning_rate": 1e-6,
+        }
         return train_body(self.digits, "long", estimator=estimator, **changes)
 
     def submit(self, body: Mapping[str, Any], **headers: str) -> str:
@@ -218,7 +241,7 @@ class Rig:
             assert job["status"] not in ENDED, job
             if job["attempt"] != attempt or (job["progress"] or {}).get("phase") != "fitting":
                 return None
-            return next(w for w in self.workers.values() if job["worker"] in w.service.argv)
+            return next(w for w in self.workers.values() if job["worker"] == w.known_as)
 
         worker = eventually(look, seconds)
         assert worker is not None

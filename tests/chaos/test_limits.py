@@ -38,7 +38,9 @@ def test_a_memory_limit_ends_the_job_and_leaves_nothing_behind(rig: Rig) -> None
 def test_a_full_disk_is_told_and_the_temporary_files_are_gone(rig: Rig, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], capture_output=True
+    ).returncode:
         pytest.skip("a small disk can be mounted by root only")
     try:
         with rig.extra_worker(GRAFT_TEMP_DIR=str(small)):

@@ -59,7 +59,7 @@ OVERDUE_SECONDS = 3600.0
 
 AT_LENGTH = run_settings(deadline=None, suppress_health_check=list(HealthCheck))
 PROFILES = {
-    "ci": run_settings(AT_LENGTH, max_examples=80, stateful_step_count=40, derandomize=True, database=None),
+    "ci": run_settings(AT_LENGTH, max_examples=150, stateful_step_count=40, derandomize=True, database=None),
     "soak": run_settings(AT_LENGTH, max_examples=5_000, stateful_step_count=100),
 }
 PROFILE = PROFILES.get(os.environ.get("HYPOTHESIS_PROFILE", ""), PROFILES["ci"])
@@ -469,9 +469,11 @@ class JobHistory(RuleBasedStateMachine):
     # Workers
 
     @precondition(lambda self: any(self.turns.values()))
-    @rule(index=indexes)
-    def claim(self, index: int) -> None:
-        self._follow_a_wake_up(self._one([p for p in PRIORITIES if self.turns[p]], index))
+    @rule(index=indexes, workers=st.integers(1, 3))
+    def claim(self, index: int, workers: int) -> None:
+        priority = self._one([p for p in PRIORITIES if self.turns[p]], index)
+        for _ in range(workers):
+            self._follow_a_wake_up(priority)
 
     @rule(priority=st.sampled_from(PRIORITIES))
     def claim_without_a_wake_up(self, priority: str) -> None:

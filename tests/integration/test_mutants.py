@@ -1,0 +1,256 @@
+"""Takes guards out of the job store one at a time, and requires that the state machine notices each.
+
+A guard that the machine does not miss is either not needed or not tested. Some are doubled on purpose and so have
+no mutant of their own: only a running job has a token, so finish and release check the state a second time.
+"""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from hypothesis import Phase
+from hypothesis import settings as run_settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from graft.stack import RunningServer
+from tests.integration.test_job_invariants import AT_LENGTH, JobHistory, world_on
+from tests.support.mutants import Mutant
+
+HUNT = run_settings(
+    AT_LENGTH,
+    max_examples=120,
+    stateful_step_count=30,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+)
+
+OWNS = "if held[1] ~= ARGV[1] or not string.find(ARGV[5], held[2] or '?', 1, true) then return "
+IN_THE_STATE = "if not string.find(ARGV[5], held[2] or '?', 1, true) then return "
+LEAVES_RUNNING = "move(KEYS[4], KEYS[5], id)"
+ENTERS_ONLY = "redis.call('ZADD', KEYS[5], 0, id)"
+
+
+def mutants_of(script: str, *defects: tuple[str, str, str]) -> list[Mutant]:
+    return [Mutant(name, f"shared/lua/{script}.lua", *texts) for name, *texts in defects]
+
+
+MUTANTS = [
+    *mutants_of(
+        "submit",
+        (
+            "accepts a second job for the same key",
+            "if digest ~= '' then\n  local seen",
+            "if false then\n  local seen",
+        ),
+        ("takes another body for a replay", "if seen[1] == digest then", "if seen[1] then"),
+        ("does not remember the key", "redis.call('HSET', idempotency, 'digest', digest, 'job', id)", ""),
+        ("has no quota", ">= tonumber(ARGV[3]) then return {'quota'}", "< 0 then return {'quota'}"),
+        ("accepts one job over the quota", ">= tonumber(ARGV[3])", "> tonumber(ARGV[3])"),
+        (
+            "counts queued jobs only",
+            "redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])",
+            "redis.call('ZCARD', KEYS[3])",
+        ),
+        ("uses what does not exist", "if redis.call('EXISTS', KEYS[i]) == 0 then", "if false then"),
+        ("does not hold what it uses", "redis.call('SADD', KEYS[i + 1], id)", ""),
+        ("pushes no wake-up", "redis.call('LPUSH', KEYS[7], ARGV[6])", ""),
+        ("forgets to index the state", "redis.call('ZADD', KEYS[3], 0, id)", ""),
+        ("forgets to line the job up", "make_ready(KEYS[5], KEYS[6], project, id)", ""),
+    ),
+    *mutants_of(
+        "claim",
+        (
+            "does not look at the state",
+            "if job and redis.call('HGET', job, 'status') == source then",
+            "if job then",
+        ),
+        ("leaves the job in line", "redis.call('ZPOPMIN', ready_of)", "redis.call('ZRANGE', ready_of, 0, 0)"),
+        ("takes a second job when sent again", "if before[1] then return before end", ""),
+        (
+            "charges an interrupted attempt",
+            "if held[2] ~= '1' then attempt = attempt + 1 end",
+            "attempt = attempt + 1",
+        ),
+        ("never charges again after an interruption", "'uncharged', 0, ", ""),
+        (
+            "leaves the job in the index of queued ones",
+            "move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)",
+            "redis.call('ZADD', string.format(ARGV[9], project), 0, id)",
+        ),
+        ("gives no lease", "redis.call('ZADD', leases, now + lease, project .. '/' .. id)", ""),
+        ("leaves nobody woken for the jobs that remain", "redis.call('LPUSH', KEYS[3], ARGV[10])", ""),
+        ("lets one project have all the turns", "redis.call('ZADD', ready, turn(), project)", ""),
+        ("keeps a project in line that has no job", "redis.call('ZREM', ready, project)\n  end", "end"),
+    ),
+    *mutants_of(
+        "renew",
+        ("does not check the token", "if held[1] ~= ARGV[1] then return 'lost' end", ""),
+        (
+            "does not prolong the lease",
+            "redis.call('ZADD', KEYS[2], now_ms() + tonumber(ARGV[3]), ARGV[2])",
+            "",
+        ),
+        ("does not tell of a cancel", "if held[2] then return 'cancel' end", ""),
+    ),
+    *mutants_of("note", ("does not check the token", "if held[1] ~= ARGV[1] then return 'lost' end", "")),
+    *mutants_of(
+        "finish",
+        ("does not check the token", OWNS, IN_THE_STATE),
+        ("takes a lease that still runs", "if ARGV[7] == 'expired' then", "if false then"),
+        ("does not know its own call again", "if held[4] == ARGV[1] then", "if false then"),
+        ("leaves the job in the index of running ones", LEAVES_RUNNING, ENTERS_ONLY),
+        ("leaves the lease", "redis.call('ZREM', leases, ARGV[2])", ""),
+        ("leaves the token", "redis.call('HDEL', job, 'token', 'checkpoint')", ""),
+        ("holds what the job used", "release_uses(job, id)", ""),
+        ("does not link the version to the job", "redis.call('HSET', job, 'model_version', version)", ""),
+        ("overwrites the version before", "redis.call('HINCRBY', model, 'latest_version', 1)", "1"),
+        ("does not tell that anything changed", "touch(job)", ""),
+        ("logs another state", "record(KEYS[2], state, state,", "record(KEYS[2], state, 'running',"),
+    ),
+    *mutants_of(
+        "release",
+        ("does not check the token", OWNS, IN_THE_STATE),
+        ("takes a lease that still runs", "if ARGV[7] == 'expired' then", "if false then"),
+        ("ignores that the job was asked to stop", "if held[4] then return 'cancel' end", ""),
+        ("leaves the job in the index of running ones", LEAVES_RUNNING, ENTERS_ONLY),
+        ("leaves the lease", "redis.call('ZREM', leases, ARGV[2])", ""),
+        ("leaves the token", "redis.call('HDEL', job, 'token', ", "redis.call('HDEL', job, "),
+        ("charges every interruption", "'uncharged', ARGV[9])", "'uncharged', 0)"),
+        ("does not count interruptions", "redis.call('HINCRBY', job, 'interruptions', 1)", ""),
+        ("does not wait before a retry", "if delay > 0 then", "if false then"),
+        ("pushes no wake-up", "redis.call('LPUSH', KEYS[9], ARGV[10])", ""),
+        ("lines nothing up", "make_ready(KEYS[6], KEYS[7], project, id)", ""),
+    ),
+    *mutants_of(
+        "cancel",
+        (
+            "leaves the job in the index of queued ones",
+            "move(KEYS[3], KEYS[4], id)",
+            "redis.call('ZADD', KEYS[4], 0, id)",
+        ),
+        ("leaves the job in line", "redis.call('ZREM', KEYS[6], id)", ""),
+        ("keeps a project in line that has no job", "redis.call('ZREM', KEYS[5], ARGV[2])", ""),
+        ("leaves the job among the delayed", "redis.call('ZREM', KEYS[7], ARGV[3])", ""),
+        ("holds what the job used", "release_uses(job, id)", ""),
+        ("asks a job to stop that has ended", "if status ~= 'running' then return 'terminal' end", ""),
+        (
+            "ends a running job itself",
+            "if status == 'queued' then",
+            "if status == 'queued' or status == 'running' then",
+        ),
+        ("asks twice", "if held[2] then return 'again' end", ""),
+        ("asks nobody", "redis.call('HSET', job, 'cancel_requested_at', now)", ""),
+    ),
+    *mutants_of(
+        "dispatch",
+        ("leaves the job among the delayed", "redis.call('ZREM', KEYS[1], member)", ""),
+        ("does not wait until it is due", "'-inf', now, 'LIMIT'", "'-inf', '+inf', 'LIMIT'"),
+        ("wakes nobody for a retry", "redis.call('LPUSH', queues[queue].list, queues[queue].wake)", ""),
+        ("does not make up for lost wake-ups", "redis.call('LPUSH', queue.list, queue.wake)", ""),
+        (
+            "pushes wake-ups that are not overdue",
+            "now - tonumber(next_turn[2]) / 1000 > tonumber(ARGV[2]) and",
+            "",
+        ),
+        ("pushes wake-ups beside others", " and redis.call('LLEN', queue.list) == 0", ""),
+    ),
+    *mutants_of(
+        "delete_dataset",
+        ("deletes what a live job reads", "if redis.call('SCARD', KEYS[2]) > 0 then return 'used' end", ""),
+    ),
+    *mutants_of(
+        "drop_lease",
+        (
+            "drops the lease of a running job",
+            "if redis.call('HGET', KEYS[1], 'status') == ARGV[2] then return 0 end",
+            "",
+        ),
+    ),
+    *mutants_of(
+        "_prelude",
+        (
+            "sends a project back in line with each job",
+            "redis.call('ZADD', ready, 'NX', turn(), project)",
+            "redis.call('ZADD', ready, turn(), project)",
+        ),
+    ),
+    Mutant(
+        "the rescuer has no cap on attempts",
+        "worker/upkeep/rescuer.py",
+        'if attempt < int(record.get("max_attempts", 0)):',
+        "if True:",
+    ),
+    Mutant(
+        "the rescuer allows one attempt too many",
+        "worker/upkeep/rescuer.py",
+        "if attempt < int",
+        "if attempt <= int",
+    ),
+    Mutant(
+        "the rescuer takes attempts away",
+        "worker/upkeep/rescuer.py",
+        "if attempt < int",
+        "if attempt + 1 < int",
+    ),
+    Mutant(
+        "the rescuer leaves jobs that were asked to stop",
+        "worker/upkeep/rescuer.py",
+        '== "cancel":',
+        '== "never":',
+    ),
+    Mutant(
+        "the rescuer fails a job that was asked to stop",
+        "worker/upkeep/rescuer.py",
+        'elif "cancel_requested_at" in record:',
+        "elif False:",
+    ),
+    Mutant(
+        "the rescuer gives back what was renewed meanwhile",
+        "worker/upkeep/rescuer.py",
+        'reason="worker_lost", expired_only=True) ==',
+        'reason="worker_lost") ==',
+    ),
+    Mutant(
+        "the rescuer fails what was renewed meanwhile",
+        "worker/upkeep/rescuer.py",
+        'reason="worker_lost", expired_only=True, error',
+        'reason="worker_lost", error',
+    ),
+    Mutant(
+        "the rescuer gives up when it is overtaken",
+        "worker/upkeep/rescuer.py",
+        "except LostLease:",
+        "except ZeroDivisionError:",
+    ),
+    Mutant(
+        "the rescuer leaves leftovers", "worker/upkeep/rescuer.py", "services.jobs.drop_lease(lease)", "pass"
+    ),
+    Mutant(
+        "leases that still run are not told from others",
+        "shared/jobs.py",
+        'keys.LEASES, "-inf", now, byscore',
+        'keys.LEASES, "-inf", 0, byscore',
+    ),
+]
+
+
+def test_the_product_as_it_is_survives_the_hunt(redis_server: RunningServer) -> None:
+    world = world_on(redis_server)
+    run_state_machine_as_test(lambda: JobHistory(world), settings=HUNT)
+
+
+@pytest.mark.parametrize(
+    "mutant", MUTANTS, ids=lambda mutant: f"{mutant.file.rpartition('/')[2]}: {mutant.name}"
+)
+def test_the_state_machine_notices_a_job_store_that(mutant: Mutant, redis_server: RunningServer) -> None:
+    assert mutant.is_applicable(), f"{mutant.file} does not hold exactly once: {mutant.text}"
+    world = world_on(redis_server, scripts=mutant.scripts, module=mutant.module)
+    try:
+        run_state_machine_as_test(lambda: JobHistory(world), settings=HUNT)
+    except redis.ResponseError as broken:
+        pytest.fail(f"this mutant is no valid script, so its death says nothing: {broken}")
+    except Exception:
+        return
+    pytest.fail(f"nothing noticed that {mutant.file} now {mutant.name}")
