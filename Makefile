@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up check bench lock clean
+.PHONY: help demo test chaos up check bench lock clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,6 +16,9 @@ demo: $(VENV)/.runtime  ## Train, fine-tune and batch-score on real data over HT
 
 test: $(VENV)/.dev  ## Run the whole test suite against real servers
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: $(VENV)/.dev  ## Inject faults into real processes and servers (CHAOS_SOAK=1 CHAOS_JOBS=10000: the long soak)
+	$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 up: $(VENV)/.runtime  ## Run the embedded stack in the foreground
 	$(BIN)/graft up

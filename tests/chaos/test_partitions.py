@@ -70,7 +70,7 @@ def test_a_partition_from_redis_while_publishing_has_one_effect(apart: Rig) -> N
     rig.to_store.delay_seconds = 2
     rig.phase(job_id, "publishing")
     rig.to_redis.mode = "half_open"
-    rig.workers["b"].restart()
+    rig.workers["b"].start()
     rig.attempt(job_id, 2, TAKEOVER_SECONDS)
     rig.to_redis.heal()
     rig.to_redis.cut()

@@ -15,6 +15,7 @@ tests/integration/test_mutants.py shows that the machine notices when a guard is
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import sys
@@ -278,7 +279,7 @@ def _check_effects(seen: _Seen, member: str, record: dict[str, str]) -> None:
 def _check_events(events: list[dict[str, str]], status: JobState) -> None:
     assert [(event["event"], event["state"]) for event in events[:1]] == [("submitted", "queued")], "I11"
     moves = {"submitted", "claimed", "requeued", *TERMINAL}
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in itertools.pairwise(events):
         source, target = JobState(before["state"]), JobState(after["state"])
         if after["event"] in moves:
             assert target in TRANSITIONS[source], f"I11: {source} → {target}"
