@@ -284,7 +284,8 @@ def _check_events(events: list[dict[str, str]], status: JobState) -> None:
         if after["event"] in moves:
             assert target in TRANSITIONS[source], f"I11: {source} → {target}"
         else:
-            assert source == target and source in LIVE, f"I11: {after['event']} in {source}"
+            assert source == target, f"I11: {after['event']} moves {source} to {target}"
+            assert source in LIVE, f"I11: {after['event']} in {source}"
         assert int(before["attempt"]) <= int(after["attempt"]), "I5: the log counts back"
     assert events[-1]["state"] == status, "I11: the log does not end in the job's state"
 
