@@ -24,11 +24,15 @@ class Recorder:
     """A context that remembers."""
 
     def __init__(self) -> None:
+        self.offered: list[tuple[int, str]] = []
         self.steps: list[tuple[str, int, int | None, str, dict[str, float]]] = []
         self.warnings: list[str] = []
 
     def progress(self, phase: str, completed: int, total: int | None, unit: str, **details: float) -> None:
         self.steps.append((phase, completed, total, unit, details))
+
+    def checkpoint(self, write, completed: int, unit: str) -> None:
+        self.offered.append((completed, unit))
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
