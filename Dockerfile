@@ -15,7 +15,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/graft
 WORKDIR /src
 COPY requirements.txt ./
-RUN /opt/graft/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.txt
+RUN /opt/graft/bin/python -m pip install --require-hashes --no-deps --only-binary :all: -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY api api
@@ -34,7 +34,7 @@ FROM base AS test
 ENV HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /srv/graft
 COPY requirements-dev.txt ./
-RUN python -m pip install --require-hashes --only-binary :all: -r requirements-dev.txt
+RUN python -m pip install --require-hashes --no-deps --only-binary :all: -r requirements-dev.txt
 COPY . .
 USER 10001:10001
 CMD ["python", "-m", "pytest", "-p", "no:cacheprovider"]

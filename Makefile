@@ -43,10 +43,10 @@ clean:  ## Remove the environment and what tools have cached
 $(VENV)/.runtime: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Graft needs Python 3.11 or newer, this is " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --require-hashes --only-binary :all: -r requirements.txt
+	$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
-	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.txt
+	$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements-dev.txt
 	touch $@

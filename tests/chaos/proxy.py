@@ -53,6 +53,7 @@ class Proxy:
     delay_seconds   every answer comes this much later
     flaky           the chance that a connection is cut when its client sends something
     cut_after_bytes connections are cut when their client has sent that many bytes (None: never)
+    cut_once_at     the first connection whose client sends these bytes is cut, and only that one (None: none)
     """
 
     def __init__(self, port: int, *, seed: int = 0) -> None:
@@ -60,6 +61,7 @@ class Proxy:
         self.delay_seconds = 0.0
         self.flaky = 0.0
         self.cut_after_bytes: int | None = None
+        self.cut_once_at: bytes | None = None
         self.cuts = 0
         self.port = ports.choose(_HOST)
         self._target = port
@@ -72,7 +74,8 @@ class Proxy:
 
     def heal(self) -> None:
         """No faults any more. What has been broken stays broken."""
-        self.mode, self.delay_seconds, self.flaky, self.cut_after_bytes = "pass", 0.0, 0.0, None
+        self.mode, self.delay_seconds, self.flaky = "pass", 0.0, 0.0
+        self.cut_after_bytes = self.cut_once_at = None
 
     def cut(self, *, dead_only: bool = False) -> None:
         """Reset every connection that is open, or those that have lost bytes."""
@@ -123,7 +126,7 @@ class Proxy:
                 if link.dead or sink is None:
                     continue
                 if source is link.client:
-                    self._going_out(link, len(chunk))
+                    self._going_out(link, chunk)
                 elif link.answer_due:
                     link.answer_due = False
                     time.sleep(self.delay_seconds)
@@ -135,11 +138,14 @@ class Proxy:
                 self._links.discard(link)
             link.cut()
 
-    def _going_out(self, link: _Link, count: int) -> None:
+    def _going_out(self, link: _Link, chunk: bytes) -> None:
         link.answer_due = True
-        link.sent_bytes += count
-        limit = self.cut_after_bytes
-        if (limit is not None and link.sent_bytes > limit) or self._random.random() < self.flaky:
+        link.sent_bytes += len(chunk)
+        limit, fatal = self.cut_after_bytes, self.cut_once_at
+        met = fatal is not None and fatal in chunk
+        if met:
+            self.cut_once_at = None
+        if met or (limit is not None and link.sent_bytes > limit) or self._random.random() < self.flaky:
             self.cuts += 1
             raise ConnectionAbortedError
 

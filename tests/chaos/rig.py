@@ -173,6 +173,10 @@ class Rig:
                 worker.stop()
         return self.workers[name]
 
+    def stop_workers(self) -> None:
+        for worker in self.workers.values():
+            worker.stop()
+
     def mend(self) -> None:
         """Everything runs again, and nothing is in the way."""
         for proxy in (self.to_redis, self.to_store):

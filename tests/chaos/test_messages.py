@@ -54,6 +54,15 @@ FORGED: dict[str, Callable[[], str]] = {
     "no task": lambda: without("headers", "task"),
     "no properties": lambda: without("properties"),
     "no delivery tag": lambda: without("properties", "delivery_tag"),
+    "headers that are a list": lambda: json.dumps({**json.loads(queue.wake_up(NORMAL)), "headers": []}),
+    "a time limit of text": lambda: changed(timelimit="soon"),
+    "dates of junk": lambda: changed(eta="soon", expires="later"),
+    "retries of text": lambda: changed(retries="many"),
+    "an encoding nobody knows": lambda: json.dumps(
+        {**json.loads(queue.wake_up(NORMAL)), "content-encoding": "klingon"}
+    ),
+    "a type of kombu's JSON": lambda: '{"__type__": ["x"], "__value__": 1}',
+    "nested too deeply": lambda: "[" * 100_000,
     "an empty object": lambda: "{}",
     "a list": lambda: "[]",
     "a number": lambda: "7",

@@ -52,6 +52,19 @@ def test_a_worker_consumes_again_within_15_seconds_of_a_partition(rig: Rig, how:
         rig.attempt(job_id, 1, 15)
 
 
+@pytest.mark.parametrize("said", ["BRPOP", "HDEL", "EVALSHA"])
+def test_one_connection_that_breaks_at_a_bad_moment_stops_no_worker(rig: Rig, said: str) -> None:
+    """While it waits for a wake-up, acknowledges one (HDEL is kombu's), or claims a job."""
+    worker = rig.only("a")
+    assert rig.graft.ended(rig.submit(rig.quick()))["status"] == "succeeded"
+    rig.to_redis.cut_once_at = said.encode()
+    for job_id in [rig.submit(rig.quick()) for _ in range(3)]:
+        with rig.stopwatch(f"connection cut at {said} → a job begins"):
+            rig.attempt(job_id, 1, 15)
+        assert rig.graft.ended(job_id)["status"] == "succeeded"
+    assert worker.exit_code() is None
+
+
 def test_connections_that_break_all_the_time_harm_no_job(rig: Rig) -> None:
     rig.to_redis.flaky = 0.02
     body = rig.quick()
