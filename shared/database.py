@@ -6,15 +6,15 @@ What Redis says about a command itself (a wrong type, an unknown script) is a de
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.commands.core import Script
 from redis.retry import Retry
 
-from shared import lua
+from shared import failpoints, lua
 from shared.errors import Temporary
 
 AWAY = (
@@ -70,10 +70,17 @@ class Database(_Redis):  # type: ignore[misc]
     def pipeline(self, transaction: bool = False, shard_hint: str | None = None) -> Any:
         return _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
-    def script(self, name: str) -> Script:
+    def script(self, name: str) -> Callable[..., Any]:
         """The Lua script of this name, ready to be called with `keys` and `args`."""
-        script: Script = self.register_script(lua.source(name))
-        return script
+        script = self.register_script(lua.source(name))
+
+        def run(**call: Any) -> Any:
+            failpoints.reach(f"{name}.before")
+            answer = script(**call)
+            failpoints.reach(f"{name}.after")
+            return answer
+
+        return run
 
 
 def _away(error: Exception) -> Temporary:

@@ -97,7 +97,7 @@ class NewVersion:
     fields: Mapping[str, Any]
 
 
-Released = Literal["done", "cancel"]
+Released = Literal["done", "cancel", "spent"]
 
 
 class JobStore:
@@ -109,6 +109,7 @@ class JobStore:
         *,
         lease_seconds: float,
         max_live_jobs: int,
+        max_interruptions: int,
         idempotency_seconds: int,
         new_token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
@@ -116,6 +117,7 @@ class JobStore:
         self._redis = database
         self._lease_ms = int(lease_seconds * 1000)
         self._max_live = max_live_jobs
+        self._max_interruptions = max_interruptions
         self._idempotency_seconds = idempotency_seconds
         self._submit = database.script("submit")
         self._claim = database.script("claim")
@@ -432,7 +434,9 @@ class JobStore:
     ) -> Released:
         """Give the job back to its queue. Raises LostLease.
 
+        Not `charged` is an interruption, which costs no attempt unless the job has had `max_interruptions` of them.
         Answers "cancel", and changes nothing, if the job was asked to stop meanwhile: finish it as cancelled.
+        Answers "spent", and changes nothing, if an interruption is to be charged and no attempt is left: fail it.
         """
         project, job_id = lease.project, lease.job_id
         answer = self._release(
@@ -458,11 +462,13 @@ class JobStore:
                 int(delay_seconds * 1000),
                 "0" if charged else "1",
                 queue.wake_up(queue.queue_name(priority)),
+                self._max_interruptions,
             ],
         )
         if answer == "lost":
             raise _lost(lease)
-        return "cancel" if answer == "cancel" else "done"
+        released: Released = answer
+        return released
 
     # What upkeep does
 

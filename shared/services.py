@@ -45,6 +45,7 @@ def build(settings: Settings) -> Services:
             redis,
             lease_seconds=settings.lease_seconds,
             max_live_jobs=settings.max_live_jobs,
+            max_interruptions=settings.max_interruptions,
             idempotency_seconds=settings.idempotency_seconds,
         ),
         datasets=DatasetStore(redis),

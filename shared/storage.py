@@ -21,6 +21,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import failpoints
 from shared.errors import InvalidInput, NotFound, Temporary
 
 if TYPE_CHECKING:
@@ -97,15 +98,19 @@ class ObjectStore:
     def put(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> Stored:
         """Upload a file, in parts if it is large; it becomes visible when it is whole."""
         stored = digest(path)
+        failpoints.reach("put.before")
         with _translated(key), path.open("rb") as source:
             self._client.upload_fileobj(
                 source, self.bucket, key, ExtraArgs={"ContentType": content_type}, Config=_TRANSFER
             )
+        failpoints.reach("put.after")
         return stored
 
     def put_bytes(self, key: str, content: bytes, *, content_type: str = "application/json") -> Stored:
+        failpoints.reach("put.before")
         with _translated(key):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=content_type)
+        failpoints.reach("put.after")
         return Stored(len(content), hashlib.sha256(content).hexdigest())
 
     def get_bytes(self, key: str) -> bytes:
@@ -139,8 +144,10 @@ class ObjectStore:
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
+        failpoints.reach("delete.before")
         with _translated(key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
+        failpoints.reach("delete.after")
 
     def link(self, key: str, *, seconds: int, filename: str | None = None) -> str:
         """A presigned URL that anyone may GET until it expires."""

@@ -38,6 +38,11 @@ T = TypeVar("T")
 _STORE_PATIENCE_SECONDS = 600.0
 _FINISH_PATIENCE_SECONDS = 120.0
 _CHECK_SECONDS = 0.2
+_INTERRUPTED = {
+    "code": "interrupted_too_often",
+    "message": "its workers were told to stop time and again, and no attempt is left",
+    "retryable": True,
+}
 
 
 def run(
@@ -248,6 +253,8 @@ class _Attempt:
             )
             if answer == "cancel":
                 self._finish(JobState.CANCELLED, reason="on request")
+            elif answer == "spent":
+                self._finish(JobState.FAILED, reason=_INTERRUPTED["code"], error=_INTERRUPTED)
 
         self._tell("info", "job_given_back", reason=how["reason"])
         if self._usage:

@@ -4,12 +4,14 @@
 --       8 delayed  9 Celery list
 -- ARGV  1 token  2 member  3 job id  4 project  5 permitted source states  6 reason
 --       7 'expired': only if the lease has run out (a rescuer asks), else ''
---       8 delay in ms  9 '1': the attempt does not count (the worker was told to stop)  10 wake-up
+--       8 delay in ms  9 '1': an interruption, which is not charged as an attempt  10 wake-up
+--       11 so many interruptions of one job are not charged; later ones are
 -- Returns 'done' | 'lost' | 'cancel' (nothing changed: the caller ends the job as cancelled)
+--         | 'spent' (nothing changed: interrupted too often, and no attempt is left; the caller ends it as failed)
 local job, leases = KEYS[1], KEYS[3]
 local id, project, now = ARGV[3], ARGV[4], now_ms()
 
-local held = redis.call('HMGET', job, 'token', 'status', 'attempt', 'cancel_requested_at')
+local held = redis.call('HMGET', job, 'token', 'status', 'attempt', 'cancel_requested_at', 'interruptions', 'max_attempts')
 if held[1] ~= ARGV[1] or not string.find(ARGV[5], held[2] or '?', 1, true) then return 'lost' end
 if ARGV[7] == 'expired' then
   local deadline = redis.call('ZSCORE', leases, ARGV[2])
@@ -17,9 +19,17 @@ if ARGV[7] == 'expired' then
 end
 if held[4] then return 'cancel' end
 
-redis.call('HSET', job, 'status', 'queued', 'uncharged', ARGV[9])
+local uncharged = 0
+if ARGV[9] == '1' then
+  if tonumber(held[5]) < tonumber(ARGV[11]) then
+    uncharged = 1
+  elseif tonumber(held[3]) >= tonumber(held[6]) then
+    return 'spent'
+  end
+  redis.call('HINCRBY', job, 'interruptions', 1)
+end
+redis.call('HSET', job, 'status', 'queued', 'uncharged', uncharged)
 redis.call('HDEL', job, 'token', 'worker', 'progress', 'counts')
-if ARGV[9] == '1' then redis.call('HINCRBY', job, 'interruptions', 1) end
 touch(job)
 move(KEYS[4], KEYS[5], id)
 redis.call('ZREM', leases, ARGV[2])

@@ -105,6 +105,8 @@ class Rig:
             "GRAFT_SIGNING_KEY": secrets.token_hex(16),
             "GRAFT_API_KEYS": self.api_key,
         }
+        self.failpoints = directory / "failpoints"
+        self.failpoints.mkdir()
         self.direct = {**self._own, **self.redis.settings, **self.store.settings}
         self.proxied = {
             **self.direct,
@@ -122,7 +124,7 @@ class Rig:
         self.acknowledged: list[str] = []
         self.measured: list[tuple[str, float]] = []
         self.api = RunningServer(
-            services.api_service(directory, "127.0.0.1", ports.choose("127.0.0.1"), self.direct)
+            services.api_service(directory, "127.0.0.1", ports.choose("127.0.0.1"), self._armed(self.direct))
         )
         stack.enter_context(self.api)
         self.worker("a")
@@ -137,7 +139,8 @@ class Rig:
     def worker(self, name: str, *, queues: str = "high,normal", **settings: str) -> Worker:
         """A new worker, starting; it lives until the rig's end."""
         home = self.directory / name
-        service = services.worker_service(home, 1, {**self.proxied, **settings}, grace_seconds=GRACE_SECONDS)
+        own = self._armed({**self.proxied, **settings})
+        service = services.worker_service(home, 1, own, grace_seconds=GRACE_SECONDS)
         argv, env = (*service.argv, "--queues", queues), {**service.env, **settings}
         worker = Worker(dataclasses.replace(service, argv=argv, env=env))
         self._stack.enter_context(worker)
@@ -145,6 +148,17 @@ class Rig:
         self._usual[name] = worker.service
         worker.start()
         return worker
+
+    def _armed(self, settings: Mapping[str, str]) -> dict[str, str]:
+        return {**settings, "GRAFT_FAILPOINTS": str(self.failpoints)}
+
+    @contextmanager
+    def dies_at(self, point: str) -> Iterator[None]:
+        """The first process that reaches this failpoint is killed there, before the block is left."""
+        armed = self.failpoints / point
+        armed.touch()
+        yield
+        eventually(lambda: not armed.exists(), 30)
 
     @contextmanager
     def extra_worker(self, **settings: str) -> Iterator[Worker]:
@@ -179,6 +193,8 @@ class Rig:
 
     def mend(self) -> None:
         """Everything runs again, and nothing is in the way."""
+        for armed in self.failpoints.iterdir():
+            armed.unlink()
         for proxy in (self.to_redis, self.to_store):
             proxy.heal()
             proxy.cut(dead_only=True)

@@ -55,6 +55,7 @@ PROJECTS = ("blue", "red")
 DATASETS = ("ds_0", "ds_1")
 MODEL = "churn"
 MOST_LIVE_JOBS = 4
+MOST_INTERRUPTIONS = 2
 FOREVER_SECONDS = 10 * 3600.0  # no lease or delay of a history ends by itself
 OVERDUE_SECONDS = 3600.0
 
@@ -105,6 +106,7 @@ def world_on(
             "lease_seconds": FOREVER_SECONDS,
             "rewake_seconds": OVERDUE_SECONDS,
             "max_live_jobs": MOST_LIVE_JOBS,
+            "max_interruptions": MOST_INTERRUPTIONS,
         }
     )
     services, tokens = composition.build(settings), Tokens()
@@ -113,6 +115,7 @@ def world_on(
         database,
         lease_seconds=settings.lease_seconds,
         max_live_jobs=settings.max_live_jobs,
+        max_interruptions=settings.max_interruptions,
         idempotency_seconds=settings.idempotency_seconds,
         new_token=tokens,
     )
@@ -761,7 +764,14 @@ class JobHistory(RuleBasedStateMachine):
             assert self._unchanged(call) == "cancel"
             self._finish(job, JobState.CANCELLED)
             return
+        interrupted = not charged
+        charged = charged or job.interruptions >= MOST_INTERRUPTIONS
+        if interrupted and charged and job.attempt >= job.max_attempts:
+            assert self._unchanged(call) == "spent"
+            self._finish(job, JobState.FAILED)
+            return
         assert call() == "done"
+        job.interruptions += interrupted
         self._requeued(job, delayed=delay_seconds > 0, charged=charged)
 
     def _expect_rescue(self) -> None:
@@ -777,7 +787,6 @@ class JobHistory(RuleBasedStateMachine):
     def _requeued(self, job: _Expected, *, delayed: bool = False, charged: bool = True) -> None:
         self._lose_the_lease(job)
         job.status, job.charged = JobState.QUEUED, charged
-        job.interruptions += not charged
         if delayed:
             self.delayed.add(job.member)
         else:

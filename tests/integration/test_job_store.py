@@ -156,6 +156,7 @@ def test_a_claim_that_is_sent_twice_takes_one_job(services: Services) -> None:
         services.database,
         lease_seconds=5,
         max_live_jobs=9,
+        max_interruptions=20,
         idempotency_seconds=9,
         new_token=lambda: "the same",
     )

@@ -63,6 +63,7 @@ def test_without_redis_the_attempt_fences_itself_when_its_lease_must_have_run_ou
             database.connect(server.url, timeout_seconds=0.2),
             lease_seconds=1.0,
             max_live_jobs=10,
+            max_interruptions=20,
             idempotency_seconds=60,
         )
         with keeper(jobs, running(jobs), lease_seconds=1.0) as kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared import logs
+from shared import failpoints, logs
 from shared.errors import LostLease
 from shared.jobs import Lease
 from shared.services import Services
@@ -14,7 +14,9 @@ log = logs.get(__name__)
 def run(services: Services) -> None:
     for lease, record in services.jobs.expired():
         try:
+            failpoints.reach("rescue.before")
             _rescue(services, lease, record)
+            failpoints.reach("rescue.after")
         except LostLease:
             # It was renewed, finished or rescued between the look and the act; or the entry is a leftover.
             services.jobs.drop_lease(lease)
