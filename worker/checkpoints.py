@@ -1,19 +1,20 @@
 """Checkpoints of long attempts: written to the store, pointed at by the job, and trusted only if they fit.
 
-An object is whole before the pointer moves, and the pointer is moved by a script that checks the token. A later
-attempt goes on from a checkpoint only if everything that the work depends on is the same.
+A checkpoint is a few files. Its objects are whole before the pointer moves, and the pointer is moved by a script that
+checks the token. A later attempt goes on from a checkpoint only if everything that the work depends on is the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shared import keys, logs
+from shared import keys, logs, storage
 from shared.errors import LostLease, NotFound, Temporary
 from shared.jobs import Lease
 from shared.services import Services
@@ -23,7 +24,8 @@ from worker.handlers.reporting import library_versions
 log = logs.get(__name__)
 
 _IRRELEVANT = ("metadata", "priority", "max_attempts", "timeout_seconds", "webhook_url", "model")
-"""Fields of a spec that do not change what is computed. `model` is where a result goes; a batch has none to resume."""
+"""Fields of a spec that do not change what is computed. `model` is where a result goes; the digest of one that is
+read counts."""
 
 
 def resume(services: Services, lease: Lease, record: Mapping[str, Any], assignment: Assignment) -> Assignment:
@@ -34,61 +36,76 @@ def resume(services: Services, lease: Lease, record: Mapping[str, Any], assignme
     if held["fingerprint"] != fingerprint(assignment):
         log.warning("checkpoint_ignored", reason="the inputs or the libraries have changed")
         return assignment
-    path = assignment.workdir / "resume"
+    folder = assignment.workdir / "resume"
+    folder.mkdir()
     try:
-        stored = services.objects.download(held["key"], path)
+        for file in held["files"]:
+            stored = services.objects.download(file["key"], folder / file["name"])
+            if stored.sha256 != file["sha256"]:
+                raise NotFound(f"the digest of {file['key']} is not the recorded one")
     except (NotFound, Temporary) as error:
         log.warning("checkpoint_ignored", reason=error.message)
         return assignment
-    if stored.sha256 != held["sha256"]:
-        log.warning("checkpoint_ignored", reason="its digest is not the recorded one")
-        return assignment
     services.jobs.note(lease, "resumed", reason=f"from {held['completed']} {held['unit']}")
-    return replace(assignment, checkpoint=path)
+    return replace(assignment, checkpoint=folder)
 
 
 class Checkpoints:
-    """The checkpoints of one attempt: each replaces the one before."""
+    """The checkpoints of one attempt: each replaces the one before, and keeps the files that both have."""
 
-    def __init__(self, services: Services, lease: Lease, assignment: Assignment, before: str | None) -> None:
+    def __init__(
+        self, services: Services, lease: Lease, assignment: Assignment, before: Mapping[str, Any] | None
+    ) -> None:
         self._services = services
         self._lease = lease
         self._fingerprint = fingerprint(assignment)
-        self._key = before
+        self._files: dict[str, dict[str, str]] = {
+            file["name"]: file for file in (before or {}).get("files", ())
+        }
 
-    def save(self, path: Path, completed: int, unit: str) -> None:
-        """Upload and point at it. A store or Redis that is away costs this checkpoint, not the attempt."""
-        objects, lease = self._services.objects, self._lease
-        prefix = keys.attempt_prefix(lease.project, lease.job_id, lease.token)
+    def save(self, folder: Path, completed: int, unit: str) -> None:
+        """Upload what is new and point at it. A store or Redis that is away costs this checkpoint, not the attempt."""
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            key = f"{prefix}checkpoint-{digest[:16]}"
-            stored = objects.put(key, path)
+            files = {
+                path.name: self._files.get(path.name) or self._upload(path)
+                for path in sorted(folder.iterdir())
+            }
             pointer = {
-                "key": key,
-                "sha256": stored.sha256,
+                "files": list(files.values()),
                 "fingerprint": self._fingerprint,
                 "completed": completed,
                 "unit": unit,
             }
-            self._services.jobs.note(lease, "checkpoint", reason=f"{completed} {unit}", checkpoint=pointer)
+            self._services.jobs.note(
+                self._lease, "checkpoint", reason=f"{completed} {unit}", checkpoint=pointer
+            )
         except (Temporary, LostLease) as error:
             log.warning("checkpoint_failed", reason=error.message)
             return
         finally:
-            path.unlink(missing_ok=True)
-        self.discard()
-        self._key = key
+            shutil.rmtree(folder)
+        outdated = [file["key"] for name, file in self._files.items() if name not in files]
+        self._files = files
+        self._delete(outdated)
 
     def discard(self) -> None:
         """Delete the newest; nothing points at it any more."""
-        if self._key is None:
-            return
-        try:
-            self._services.objects.delete(self._key)
-        except Temporary as error:
-            log.warning("checkpoint_left_behind", key=self._key, reason=error.message)
-        self._key = None
+        files, self._files = self._files, {}
+        self._delete(file["key"] for file in files.values())
+
+    def _upload(self, path: Path) -> dict[str, str]:
+        lease = self._lease
+        digest = storage.digest(path).sha256
+        key = f"{keys.attempt_prefix(lease.project, lease.job_id, lease.token)}checkpoint/{digest[:32]}"
+        self._services.objects.put(key, path)
+        return {"name": path.name, "key": key, "sha256": digest}
+
+    def _delete(self, outdated: Iterable[str]) -> None:
+        for key in outdated:
+            try:
+                self._services.objects.delete(key)
+            except Temporary as error:
+                log.warning("checkpoint_left_behind", key=key, reason=error.message)
 
 
 def fingerprint(assignment: Assignment) -> str:

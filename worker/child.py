@@ -96,9 +96,10 @@ class Report:
         if now - self._checkpointed < self._checkpoint_seconds:
             return
         self._checkpointed = now
-        path = self._workdir / f"checkpoint-{completed}"
-        write(path)
-        self._send("checkpoint", {"path": str(path), "completed": completed, "unit": unit})
+        folder = self._workdir / f"checkpoint-{completed}"
+        folder.mkdir()
+        write(folder)
+        self._send("checkpoint", {"path": str(folder), "completed": completed, "unit": unit})
 
     def line(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         """A line for the job's own log."""

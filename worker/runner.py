@@ -110,8 +110,9 @@ class _Attempt:
             lambda: inputs.gather(self._services, self._job, workdir, self._keeper.check)
         )
         assignment = checkpoints.resume(self._services, self._lease, self._job, assignment)
-        before = (self._job.get("checkpoint") or {}).get("key")
-        self._checkpoints = checkpoints.Checkpoints(self._services, self._lease, assignment, before)
+        self._checkpoints = checkpoints.Checkpoints(
+            self._services, self._lease, assignment, self._job.get("checkpoint")
+        )
         verdict = self._supervise(inputs.pack(assignment))
         self._usage = _add_usage(self._job.get("usage"), verdict.usage)
         if verdict.interruption:

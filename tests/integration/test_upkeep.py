@@ -91,7 +91,7 @@ def test_the_artifact_of_a_version_and_its_job_are_never_swept(impatient: Servic
 def test_what_a_running_attempt_writes_and_its_checkpoint_are_left_alone(impatient: Services) -> None:
     dead = running(impatient)
     stale, checkpoint = put(impatient, dead, "output/part-00000.csv"), put(impatient, dead, "checkpoint-9")
-    impatient.jobs.note(dead, "checkpoint", checkpoint={"key": checkpoint})
+    impatient.jobs.note(dead, "checkpoint", checkpoint={"files": [{"key": checkpoint}]})
     impatient.jobs.release(dead, "normal", reason="worker_lost")
     claimed = impatient.jobs.claim("normal", "worker-2")
     assert claimed

@@ -52,7 +52,7 @@ class Assignment:
     tables: Mapping[str, TableFiles] = field(default_factory=dict)
     model: ModelFile | None = None
     checkpoint: Path | None = None
-    """What an earlier attempt at the same work wrote with `Context.checkpoint`."""
+    """The folder of files that an earlier attempt at the same work wrote with `Context.checkpoint`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,10 @@ class Context(Protocol):
         """Add a sentence to the job's warnings: something the user should know, but no failure."""
 
     def checkpoint(self, write: Callable[[Path], None], completed: int, unit: str) -> None:
-        """Offer a state to go on from: `write` puts it into a file, and is called only when one is due."""
+        """Offer a state to go on from: `write` puts its files into a folder, and is called only when one is due.
+
+        A file of the same name as one of an earlier checkpoint is the same file: it is not uploaded again.
+        """
 
 
 class Handler(Protocol):

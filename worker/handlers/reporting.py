@@ -44,7 +44,7 @@ def checkpointing(context: Context) -> OnState:
     """Offers a fit's state as the attempt's checkpoint whenever it is complete."""
 
     def offer(state: FitState) -> None:
-        context.checkpoint(lambda path: _write(path, state), state.epoch, "epochs")
+        context.checkpoint(lambda folder: _write(folder, state), state.epoch, "epochs")
 
     return offer
 
@@ -53,13 +53,13 @@ def resumed_state(assignment: Assignment) -> FitState | None:
     """Where an earlier attempt's fit had got to, if it left a checkpoint."""
     if assignment.checkpoint is None:
         return None
-    with np.load(assignment.checkpoint, allow_pickle=False) as arrays:
+    (path,) = assignment.checkpoint.iterdir()
+    with np.load(path, allow_pickle=False) as arrays:
         return FitState.from_arrays(dict(arrays))
 
 
-def _write(path: Path, state: FitState) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **state.to_arrays())  # type: ignore[arg-type]
+def _write(folder: Path, state: FitState) -> None:
+    np.savez(folder / f"epoch-{state.epoch}.npz", **state.to_arrays())  # type: ignore[arg-type]
 
 
 def allowed_threads() -> int:

@@ -78,7 +78,8 @@ def _needed(services: Services, key: str, project: str, job_id: str, token: str)
         record = services.jobs.record(project, job_id)
     except NotFound:
         return False
-    if record.get("token") == token or json.loads(record.get("checkpoint", "{}")).get("key") == key:
+    kept = json.loads(record.get("checkpoint", "{}")).get("files", ())
+    if record.get("token") == token or any(file["key"] == key for file in kept):
         return True
     if "model_version" in record:
         artifact = services.models.artifact(project, record["model"], int(record["model_version"]))
