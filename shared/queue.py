@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 Priority = Literal["high", "normal", "low"]
@@ -41,34 +41,45 @@ _BODY: Final = base64.b64encode(
 
 def wake_up(queue: str) -> str:
     """One wake-up, as it lies in the Redis list. Each has ids of its own: kombu acknowledges by them."""
-    message_id = str(uuid4())
-    return json.dumps(
-        {
-            "body": _BODY,
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": {
-                "lang": "py",
-                "task": WAKE_TASK,
-                "id": message_id,
-                "root_id": message_id,
-                "parent_id": None,
-                "group": None,
-                "retries": 0,
-                "timelimit": [None, None],
-                "argsrepr": "()",
-                "kwargsrepr": "{}",
-                "origin": "graft",
-                "ignore_result": True,
-            },
-            "properties": {
-                "correlation_id": message_id,
-                "reply_to": "",
-                "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": queue},
-                "priority": 0,
-                "body_encoding": "base64",
-                "delivery_tag": str(uuid4()),
-            },
-        }
-    )
+    return json.dumps(_message(queue, str(uuid4()), str(uuid4())))
+
+
+def is_wake_up(text: str | bytes, queue: str) -> bool:
+    """Whether this is a wake-up for that queue, to the letter but for its ids. Never raises."""
+    try:
+        message = json.loads(text)
+        ids = (message["headers"]["id"], message["properties"]["delivery_tag"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+    return all(isinstance(id, str) for id in ids) and message == _message(queue, *ids)
+
+
+def _message(queue: str, message_id: str, delivery_tag: str) -> dict[str, Any]:
+    return {
+        "body": _BODY,
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {
+            "lang": "py",
+            "task": WAKE_TASK,
+            "id": message_id,
+            "root_id": message_id,
+            "parent_id": None,
+            "group": None,
+            "retries": 0,
+            "timelimit": [None, None],
+            "argsrepr": "()",
+            "kwargsrepr": "{}",
+            "origin": "graft",
+            "ignore_result": True,
+        },
+        "properties": {
+            "correlation_id": message_id,
+            "reply_to": "",
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": delivery_tag,
+        },
+    }

@@ -1,43 +1,34 @@
-"""kombu's Redis transport, but that a message which is no message is logged and dropped.
+"""kombu's Redis transport, but that whatever is no wake-up of ours is logged and dropped before kombu sees it.
 
-kombu lets the error of a list entry that it cannot read end its consumer, or counts it as one that is being
-worked on for ever. Whoever can write to Redis by mistake would so stop every worker. `install` makes this the
-transport of `redis://` and `rediss://` in this process.
+kombu and Celery take a message's parts for granted: one that is not as they expect ends the consumer, or counts as one
+that is being worked on for ever. Whoever can write to Redis by mistake would so stop every worker. `install` makes
+this the transport of `redis://` and `rediss://` in this process.
 """
 
 from __future__ import annotations
 
-import base64
-from queue import Empty
 from typing import Any
 
 from kombu import transport
 from kombu.transport import redis
 
-from shared import logs
+from shared import logs, queue
 
 log = logs.get(__name__)
 
 
 class Channel(redis.Channel):
-    def _brpop_read(self, **options: Any) -> Any:
-        try:
-            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
-        except ValueError as error:  # not text, or not JSON
-            log.warning("message_ignored", reason=type(error).__name__)
-            raise Empty from error
+    def _get_client(self) -> Any:
+        class Client(super()._get_client()):  # type: ignore[misc]
+            def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+                answer = super().parse_response(connection, command_name, **options)
+                return _wake_up_or_nothing(answer) if command_name == "BRPOP" else answer
+
+        return Client
 
 
 class Transport(redis.Transport):
     Channel = Channel
-
-    def _deliver(self, message: Any, queue: str) -> Any:
-        try:
-            _check(message)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            log.warning("message_ignored", queue=queue, reason=type(error).__name__)
-            return None
-        return super()._deliver(message, queue)  # type: ignore[no-untyped-call]
 
 
 def install() -> None:
@@ -46,11 +37,9 @@ def install() -> None:
         transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
 
 
-def _check(message: Any) -> None:
-    """Raises unless the message has the parts that kombu and Celery take for granted."""
-    base64.b64decode(message["body"], validate=True)
-    headers, properties = message["headers"], message["properties"]
-    for text in (headers["task"], headers["id"], properties["delivery_tag"]):
-        if not isinstance(text, str):
-            raise TypeError
-    properties["delivery_info"].get("routing_key")
+def _wake_up_or_nothing(answer: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
+    """What BRPOP answered, or None, as if it had found nothing."""
+    if answer and not queue.is_wake_up(answer[1], answer[0].decode()):
+        log.warning("message_ignored", queue=answer[0].decode(), bytes=len(answer[1]))
+        return None
+    return answer

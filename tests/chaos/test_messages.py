@@ -7,8 +7,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from shared import queue
 from tests.chaos.rig import Rig
 from tests.support.waiting import eventually
@@ -94,16 +92,14 @@ def test_a_lost_wake_up_is_made_up_within_20_seconds(rig: Rig) -> None:
             rig.attempt(job_id, 1, 20)
 
 
-@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
-def test_a_forged_message_harms_nobody(rig: Rig, forged: Callable[[], str]) -> None:
+def test_forged_messages_harm_nobody(rig: Rig) -> None:
+    """Each is followed by a real job: whoever stumbles over a message does so in time to be seen."""
     before = {worker.pid for worker in rig.workers.values()}
-    message = forged().encode(errors="surrogateescape")
-    rig.services.database.lpush(NORMAL, *[message] * 4)
-    try:
+    body = rig.quick()
+    for name, forged in FORGED.items():
+        rig.services.database.lpush(NORMAL, *[forged().encode(errors="surrogateescape")] * 4)
+        job_id = rig.submit(body)
         eventually(lambda: rig.services.database.llen(NORMAL) == 0, 10)
-    finally:
-        rig.services.database.delete(NORMAL)  # what nobody survived must not meet the next test
-    job_id = rig.submit(rig.quick())
-    assert rig.graft.ended(job_id, 30)["status"] == "succeeded"
-    assert all(worker.exit_code() is None for worker in rig.workers.values())
-    assert {worker.pid for worker in rig.workers.values()} == before
+        assert rig.graft.ended(job_id, 10)["status"] == "succeeded", name
+    assert {worker.pid for worker in rig.workers.values() if worker.exit_code() is None} == before
+    assert sum(worker.log().count("message_ignored") for worker in rig.workers.values()) == 4 * len(FORGED)

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from celery import Celery
 
 from shared import queue
@@ -46,3 +47,22 @@ def test_no_two_wake_ups_share_an_id_that_kombu_acknowledges_by() -> None:
 
 def test_priorities_and_queue_names_are_one_to_one() -> None:
     assert [queue.priority_of(name) for name in queue.QUEUES] == list(queue.PRIORITIES)
+
+
+@pytest.mark.parametrize("text", ["", "junk", "7", "[]", "{}", b"\xff\xfe", "[" * 100_000, "null"])
+def test_what_is_no_message_is_no_wake_up(text: str | bytes) -> None:
+    assert not queue.is_wake_up(text, "graft.normal")
+
+
+def test_a_wake_up_is_one_for_its_own_queue_and_to_the_letter() -> None:
+    text = queue.wake_up("graft.normal")
+    assert queue.is_wake_up(text, "graft.normal")
+    assert queue.is_wake_up(text.encode(), "graft.normal")
+    assert not queue.is_wake_up(text, "graft.high")
+    for part in ("headers", "properties"):
+        for name in json.loads(text)[part]:
+            changed = json.loads(text)
+            changed[part][name] = ["another"]
+            assert not queue.is_wake_up(json.dumps(changed), "graft.normal"), name
+            del changed[part][name]
+            assert not queue.is_wake_up(json.dumps(changed), "graft.normal"), name
