@@ -2,7 +2,7 @@
 
 The child computes and may hold its GIL for seconds; this process only waits and moves bytes, so its threads run.
 If Redis cannot be reached for as long as a lease lasts, the keeper assumes that the job has been given away
-and says so: the attempt fences itself.
+and says so: the attempt fences itself. It also says when the time is up that a draining worker gives its attempts.
 """
 
 from __future__ import annotations
@@ -34,13 +34,24 @@ class LeaseKeeper:
     """Context manager around an attempt. `note` hands it what the next renewal shall write."""
 
     def __init__(
-        self, jobs: JobStore, lease: Lease, *, lease_seconds: float, renew_seconds: float, tick_seconds: float
+        self,
+        jobs: JobStore,
+        lease: Lease,
+        draining: threading.Event,
+        *,
+        lease_seconds: float,
+        renew_seconds: float,
+        tick_seconds: float,
+        drain_seconds: float,
     ) -> None:
         self._jobs = jobs
         self._lease = lease
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
         self._tick_seconds = tick_seconds
+        self._draining = draining
+        self._drain_seconds = drain_seconds
+        self._drain_until: float | None = None
         self._changes: dict[str, Any] = {}
         self._lines: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -83,11 +94,19 @@ class LeaseKeeper:
 
     def _loop(self) -> None:
         while not self._done.wait(self._tick_seconds):
+            self._look_after_draining()
             due = time.monotonic() - self._renewed_at >= self._renew_seconds
             if due or self._changes or self._lines:
                 self._renew()
             if self._interruption == "lost":
                 return
+
+    def _look_after_draining(self) -> None:
+        if self._draining.is_set():
+            now = time.monotonic()
+            self._drain_until = self._drain_until or now + self._drain_seconds
+            if now >= self._drain_until:
+                self._interruption = self._interruption or "drain"
 
     def _renew(self) -> None:
         with self._lock:

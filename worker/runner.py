@@ -74,7 +74,6 @@ class _Attempt:
         self._processes = processes
         self._lease = lease
         self._job = job
-        self._draining = draining
         self._concurrency = concurrency
         self._progress = _Pace()
         self._warnings: list[str] = list(job.get("warnings", []))
@@ -83,9 +82,11 @@ class _Attempt:
         self._keeper = LeaseKeeper(
             services.jobs,
             lease,
+            draining,
             lease_seconds=settings.lease_seconds,
             renew_seconds=settings.renew_seconds,
             tick_seconds=settings.tick_seconds,
+            drain_seconds=settings.drain_seconds,
         )
 
     def run(self) -> None:
@@ -135,12 +136,10 @@ class _Attempt:
                 "checkpoint_seconds": settings.checkpoint_seconds,
             },
             keeper=self._keeper,
-            draining=self._draining,
             limits=Limits(
                 timeout_seconds=float(timeout) if timeout else float(settings.max_timeout_seconds),
                 memory_bytes=settings.child_memory_bytes,
                 stop_grace_seconds=settings.stop_grace_seconds,
-                drain_seconds=settings.drain_seconds,
             ),
             on_report=self._on_report,
         )
@@ -218,8 +217,11 @@ class _Attempt:
                 if time.monotonic() > until:
                     raise
                 self._tell("warning", "trying_again", reason=error.message)
-                time.sleep(delay)
-                delay = min(delay * 2, 10.0)
+            again = time.monotonic() + delay
+            while time.monotonic() < again:
+                stop()
+                time.sleep(_CHECK_SECONDS)
+            delay = min(delay * 2, 10.0)
 
     def _interrupted(self, why: Interruption) -> None:
         if why == "lost":

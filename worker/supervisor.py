@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +29,6 @@ class Limits:
     timeout_seconds: float | None
     memory_bytes: int | None
     stop_grace_seconds: float
-    drain_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ def supervise(
     child_settings: Mapping[str, Any],
     *,
     keeper: LeaseKeeper,
-    draining: threading.Event,
     limits: Limits,
     on_report: Callable[[str, Any], None],
 ) -> Verdict:
@@ -62,7 +59,7 @@ def supervise(
     process.start()
     theirs.close()
     lifeline.close()
-    watch = _Watch(process, keeper, draining, limits)
+    watch = _Watch(process, keeper, limits)
     try:
         while True:
             if (why := watch.look()) is not None:
@@ -86,14 +83,12 @@ def supervise(
 class _Watch:
     """Time, memory and the reasons to stop that come from outside."""
 
-    def __init__(self, process: Any, keeper: LeaseKeeper, draining: threading.Event, limits: Limits) -> None:
+    def __init__(self, process: Any, keeper: LeaseKeeper, limits: Limits) -> None:
         self._process = process
         self._keeper = keeper
-        self._draining = draining
         self._limits = limits
         self._started = time.monotonic()
         self._sampled = 0.0
-        self._drain_until: float | None = None
         self._peak_rss = 0
         self._cpu_seconds = 0.0
         with contextlib.suppress(psutil.Error):
@@ -104,10 +99,6 @@ class _Watch:
         now = time.monotonic()
         if self._keeper.interruption:
             return Verdict(interruption=self._keeper.interruption, usage=self.usage())
-        if self._draining.is_set():
-            self._drain_until = self._drain_until or now + self._limits.drain_seconds
-            if now >= self._drain_until:
-                return Verdict(interruption="drain", usage=self.usage())
         limit = self._limits.timeout_seconds
         if limit is not None and now - self._started > limit:
             return self._failed("timed_out", f"the attempt took longer than its limit of {limit:g} seconds")

@@ -1,8 +1,13 @@
-"""kombu's Redis transport, but that whatever is no wake-up of ours is logged and dropped before kombu sees it.
+"""kombu's Redis transport without what wake-ups do not need, and without what can stop a worker.
 
-kombu and Celery take a message's parts for granted: one that is not as they expect ends the consumer, or counts as one
-that is being worked on for ever. Whoever can write to Redis by mistake would so stop every worker. `install` makes
-this the transport of `redis://` and `rediss://` in this process.
+Wake-ups are not acknowledged in Redis: a lost one is made up, and an acknowledgement that a broken connection swallows
+would count as a message that is being worked on for ever.
+
+Whatever is no wake-up of ours is logged and dropped before kombu sees it. kombu and Celery take a message's parts for
+granted: one that is not as they expect ends the consumer, or is never done with. Whoever can write to Redis by mistake
+would so stop every worker.
+
+`install` makes this the transport of `redis://` and `rediss://` in this process.
 """
 
 from __future__ import annotations
@@ -18,6 +23,9 @@ log = logs.get(__name__)
 
 
 class Channel(redis.Channel):
+    ack_emulation = False
+    do_restore = False
+
     def _get_client(self) -> Any:
         class Client(super()._get_client()):  # type: ignore[misc]
             def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:

@@ -142,6 +142,7 @@ def _leftovers(services: Services) -> list[str]:
     kept: dict[str, Any] = {key: redis.zcard(key) for key in (keys.LEASES, keys.DELAYED)}
     kept |= {key: redis.zcard(key) for key in redis.scan_iter("graft:ready:*")}
     kept |= {key: redis.scard(key) for key in redis.scan_iter("graft:p:*:users")}
+    kept |= {key: redis.hlen(key) for key in redis.scan_iter("unacked")}  # kombu's; we acknowledge nothing
     return [f"{key} still holds {count}" for key, count in kept.items() if count]
 
 

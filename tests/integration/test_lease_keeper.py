@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,18 @@ def running(jobs: JobStore) -> Lease:
     return claimed[0]
 
 
-def keeper(jobs: JobStore, lease: Lease, lease_seconds: float = 0.3) -> LeaseKeeper:
-    return LeaseKeeper(jobs, lease, lease_seconds=lease_seconds, renew_seconds=0.05, tick_seconds=0.02)
+def keeper(
+    jobs: JobStore, lease: Lease, lease_seconds: float = 0.3, draining: threading.Event | None = None
+) -> LeaseKeeper:
+    return LeaseKeeper(
+        jobs,
+        lease,
+        draining or threading.Event(),
+        lease_seconds=lease_seconds,
+        renew_seconds=0.05,
+        tick_seconds=0.02,
+        drain_seconds=0.2,
+    )
 
 
 def completed(services: Services, lease: Lease) -> int | None:
@@ -48,6 +59,17 @@ def test_a_cancel_interrupts(services: Services) -> None:
         assert eventually(lambda: kept.interruption) == "cancel"
         with pytest.raises(Interrupted):
             kept.check()
+
+
+def test_a_draining_worker_interrupts_when_its_time_is_up_and_keeps_the_lease_until_then(
+    services: Services,
+) -> None:
+    lease, draining = running(services.jobs), threading.Event()
+    with keeper(services.jobs, lease, draining=draining) as kept:
+        draining.set()
+        assert kept.interruption is None
+        assert eventually(lambda: kept.interruption) == "drain"
+        assert services.jobs.release(lease, "normal", reason="drain", charged=False) == "done"
 
 
 def test_a_job_that_was_given_away_interrupts(services: Services) -> None:
