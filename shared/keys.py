@@ -35,6 +35,8 @@ Objects, all immutable, below the project:
     P/datasets/<id>/data.<ext>
     P/jobs/<id>/<token>/model.joblib
     P/jobs/<id>/<token>/output/part-00000.parquet, …, _manifest.json
+    P/jobs/<id>/<token>/checkpoint/<digest>
+    P/jobs/<id>/<token>/finished.json
 """
 
 from __future__ import annotations
@@ -126,9 +128,14 @@ def split_dataset_object(key: str) -> tuple[str, str] | None:
     return (parts[0], parts[2]) if len(parts) == 4 and parts[1] == "datasets" else None
 
 
+def job_prefix(project: str, job_id: str) -> str:
+    """Below it lies everything that a job's attempts write to our bucket."""
+    return f"{project}/jobs/{job_id}/"
+
+
 def attempt_prefix(project: str, job_id: str, token: str) -> str:
     """Below it lies everything that one attempt writes to the store, so that a stale one harms nothing."""
-    return f"{project}/jobs/{job_id}/{token}/"
+    return f"{job_prefix(project, job_id)}{token}/"
 
 
 def claim(token: str) -> str:

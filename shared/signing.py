@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from shared.errors import GraftError
 
 _CONTEXT = "graft-model-artifact-v1"
+_NOTE_CONTEXT = "graft-note-v1"
 
 
 class BadSignature(GraftError):
@@ -45,6 +46,14 @@ class Signer:
     def sign(self, what: Signed) -> str:
         """The signature as hexadecimal text."""
         return hmac.new(self._key, what._message(), hashlib.sha256).hexdigest()
+
+    def seal(self, content: str) -> str:
+        """A signature of one of our own notes, which no signature of an artifact can stand for."""
+        return hmac.new(self._key, f"{_NOTE_CONTEXT}\n{content}".encode(), hashlib.sha256).hexdigest()
+
+    def is_seal(self, signature: str, content: str) -> bool:
+        """Whether `seal` gave this signature for this content."""
+        return hmac.compare_digest(self.seal(content).encode(), signature.encode())
 
     def verify(self, what: Signed, signature: str, content: bytes) -> None:
         """Raises BadSignature unless `content` is what was signed."""

@@ -1,6 +1,6 @@
 """One attempt, from the claim to the end of the job or its return to the queue.
 
-    gather inputs → run in a child → publish what it made → finish, or give back
+    gather inputs → run in a child → publish what it made → commit, or give back
 
 Handlers return outcomes and raise errors; here alone they become states. Whatever happens, the last write is
 guarded by the lease's token: an attempt that has lost its job leaves no trace.
@@ -26,9 +26,10 @@ from shared.errors import GraftError, LostLease, Temporary
 from shared.jobs import Lease, decode
 from shared.services import Services
 from shared.states import JobState
-from worker import checkpoints, inputs, publishing
+from worker import checkpoints, inputs, publishing, recovery
 from worker.child import describe
 from worker.keeper import Interrupted, Interruption, LeaseKeeper
+from worker.recovery import Finished
 from worker.supervisor import Limits, Verdict, supervise
 
 log = logs.get(__name__)
@@ -106,6 +107,10 @@ class _Attempt:
 
     def _work(self, workdir: Path) -> None:
         self._tell("info", "attempt_started", type=self._job["type"], worker=self._job.get("worker"))
+        if finished := self._moving(lambda: recovery.find(self._services, self._lease)):
+            self._services.jobs.note(self._lease, "recovered", reason="an earlier attempt had finished")
+            self._commit(finished)
+            return
         self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
         assignment = self._moving(
             lambda: inputs.gather(self._services, self._job, workdir, self._keeper.check)
@@ -121,7 +126,9 @@ class _Attempt:
         if verdict.outcome is None:
             self._settle(verdict.error or {})
             return
-        self._publish(verdict.outcome)
+        finished = self._publish(verdict.outcome)
+        self._moving(lambda: recovery.keep(self._services, self._lease, finished))
+        self._commit(finished)
 
     def _supervise(self, packed: Mapping[str, Any]) -> Verdict:
         settings = self._services.settings
@@ -164,8 +171,8 @@ class _Attempt:
     def _keep_line(self, **line: Any) -> None:
         self._keeper.log({**line, "attempt": int(self._job["attempt"])})
 
-    def _publish(self, outcome: Mapping[str, Any]) -> None:
-        """Upload, then make it count: one script writes the effect and the end of the job together."""
+    def _publish(self, outcome: Mapping[str, Any]) -> Finished:
+        """Upload what the child has made. Nothing of it counts yet."""
         version = None
         result = dict(outcome["result"])
         self._on_report("progress", {"phase": "publishing", "completed": 0, "total": None, "unit": "files"})
@@ -175,8 +182,17 @@ class _Attempt:
             output = publishing.publish_output(self._services, self._lease, self._job, outcome, self._moving)
             result = {"output": output}
         self._tell("info", "publishing_done", **self._usage)
+        return Finished(result, version, outcome["counts"], self._usage, tuple(self._warnings))
+
+    def _commit(self, finished: Finished) -> None:
+        """Make it count: one script writes the effect and the end of the job together."""
+        self._usage, self._warnings = finished.usage or {}, list(finished.warnings)
         number = self._finish(
-            JobState.SUCCEEDED, version=version, result=result, counts=outcome["counts"], reason=""
+            JobState.SUCCEEDED,
+            version=finished.version,
+            result=finished.result,
+            counts=finished.counts,
+            reason="",
         )
         log.info("job_succeeded", model_version=number or None, **self._usage)
 

@@ -26,7 +26,7 @@ STEPS = {
 
 
 #: Events that leave the state as it is.
-NOTES = {"cancel_requested", "checkpoint", "resumed"}
+NOTES = {"cancel_requested", "checkpoint", "resumed", "recovered"}
 
 
 @dataclass(frozen=True)

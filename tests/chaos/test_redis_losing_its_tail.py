@@ -67,14 +67,19 @@ def test_a_claim_that_redis_forgot_is_no_ones_and_the_job_runs_again(rig: Rig) -
     assert not any(child.is_running() for child in stale)
 
 
-def test_an_end_that_redis_forgot_is_reached_again_with_one_version(rig: Rig) -> None:
+def test_an_end_that_redis_forgot_is_reached_again_with_the_same_version(rig: Rig) -> None:
     job_id = rig.submit(rig.long(epochs=200))
     rig.computing(job_id)
     kept = size_of_file(rig)
-    assert rig.graft.ended(job_id)["status"] == "succeeded"
+    seen = rig.graft.ended(job_id)
+    assert seen["status"] == "succeeded"
+    digest = rig.graft.get("/v1/models/long/versions/1").json()["sha256"]
     restart_with_only(rig, kept)
-    assert rig.graft.ended(job_id)["status"] == "succeeded"
+    again = rig.graft.ended(job_id)
+    assert (again["status"], again["result"], again["usage"]) == ("succeeded", seen["result"], seen["usage"])
+    assert "recovered" in rig.events(job_id), "the store still knew what had been made"
     assert rig.graft.get("/v1/models/long").json()["latest_version"] == 1
+    assert rig.graft.get("/v1/models/long/versions/1").json()["sha256"] == digest
 
 
 def test_a_file_cut_in_the_middle_of_a_command_can_be_read(rig: Rig) -> None:

@@ -30,6 +30,8 @@ def test_a_worker_dies_around_a_step_of_an_attempt(rig: Rig, step: str, moment: 
         job_id = rig.submit(body)
     restart_the_dead(rig)
     assert rig.graft.ended(job_id)["status"] == "succeeded"
+    if (step, moment) == ("finish", "before"):
+        assert "recovered" in rig.events(job_id), "what was made is not made again"
 
 
 @around
