@@ -15,10 +15,10 @@ demo: $(VENV)/.runtime  ## Train, fine-tune and batch-score on real data over HT
 	$(BIN)/graft demo
 
 test: $(VENV)/.dev  ## Run the whole test suite against real servers
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
-chaos: $(VENV)/.dev  ## Inject faults into real processes and servers (CHAOS_SOAK=1 CHAOS_JOBS=10000: the long soak)
-	$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
+chaos: $(VENV)/.dev  ## Inject faults into real processes and servers: the long soak (CI runs the short one in make test)
+	CHAOS_SOAK=1 $(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 up: $(VENV)/.runtime  ## Run the embedded stack in the foreground
 	$(BIN)/graft up

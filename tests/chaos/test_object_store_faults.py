@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.chaos.conftest import soak
 from tests.chaos.rig import LEASE_SECONDS, Rig, answers
 from tests.support.waiting import eventually
 
@@ -32,6 +33,7 @@ def test_an_upload_waits_for_the_store_and_the_training_is_not_lost(rig: Rig) ->
     assert rig.events(job_id) == ["submitted", "claimed", "succeeded"]
 
 
+@soak
 def test_a_job_that_begins_while_the_store_is_away_waits_for_it(rig: Rig) -> None:
     """An outage of half a minute must not use up the attempts of every job that begins in it."""
     body = rig.quick()
@@ -58,6 +60,7 @@ def test_the_api_answers_while_the_store_is_away(rig: Rig) -> None:
     rig.store.restart()
 
 
+@soak
 def test_a_store_that_answers_10_seconds_late_delays_and_harms_nothing(rig: Rig) -> None:
     job_id = rig.submit(rig.long())
     rig.computing(job_id)

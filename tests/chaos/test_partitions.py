@@ -23,7 +23,7 @@ def test_an_attempt_cut_off_from_redis_fences_itself_and_another_worker_finishes
 ) -> None:
     rig = apart
     rig.workers["b"].stop()
-    job_id = rig.submit(rig.long(epochs=1200))
+    job_id = rig.submit(rig.long(epochs=800))
     cut_off = rig.computing(job_id)
     stale = cut_off.children()
     rig.workers["b"].restart()
@@ -45,7 +45,7 @@ def test_a_worker_consumes_again_within_15_seconds_of_a_partition(rig: Rig, how:
     rig.to_redis.mode = how
     if how == "refuse":
         rig.to_redis.cut()
-    time.sleep(3 * LEASE_SECONDS)
+    time.sleep(2 * LEASE_SECONDS)
     rig.to_redis.heal()
     job_id = rig.submit(rig.quick())
     with rig.stopwatch(f"partition ({how}) over → a job begins"):

@@ -59,7 +59,7 @@ def test_a_running_job_outlives_a_short_outage(rig: Rig) -> None:
 @pytest.mark.parametrize(
     "seconds",
     # Celery's own pauses between tries grow: 92 s after a loss it would sleep for 18 s more.
-    [10, pytest.param(60, marks=soak), pytest.param(92, marks=soak)],
+    [5, pytest.param(60, marks=soak), pytest.param(92, marks=soak)],
     ids=lambda s: f"{s} s",
 )
 def test_workers_consume_again_within_15_seconds_of_an_outage(rig: Rig, seconds: int) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.chaos.conftest import soak
 from tests.chaos.rig import Rig
 from tests.support.client import Json
 from tests.support.waiting import eventually
 
 around = pytest.mark.parametrize("moment", ["before", "after"])
+
+
+def in_soak(*steps: str) -> list[Any]:
+    return [pytest.param(step, marks=soak) for step in steps]
 
 
 def restart_the_dead(rig: Rig) -> None:
@@ -23,7 +29,7 @@ def restart_the_dead(rig: Rig) -> None:
 
 
 @around
-@pytest.mark.parametrize("step", ["claim", "renew", "put", "finish", "dispatch"])
+@pytest.mark.parametrize("step", ["claim", "put", "finish", *in_soak("renew", "dispatch")])
 def test_a_worker_dies_around_a_step_of_an_attempt(rig: Rig, step: str, moment: str) -> None:
     body = rig.quick()
     with rig.dies_at(f"{step}.{moment}"):
@@ -55,7 +61,7 @@ def test_a_worker_dies_around_a_rescue(rig: Rig, moment: str) -> None:
 
 
 @around
-@pytest.mark.parametrize("step", ["put", "note", "delete"])
+@pytest.mark.parametrize("step", ["note", *in_soak("put", "delete")])
 def test_a_worker_dies_around_a_step_of_a_checkpoint(rig: Rig, step: str, moment: str) -> None:
     """A checkpoint is uploaded, pointed at, and the one before it is deleted."""
     body = rig.long(priority="low")
@@ -80,7 +86,7 @@ def test_the_api_dies_around_the_acceptance_of_a_job(rig: Rig, moment: str) -> N
 
 
 @around
-@pytest.mark.parametrize("state", ["queued", "running"])
+@pytest.mark.parametrize("state", ["running", *in_soak("queued")])
 def test_the_api_dies_around_a_cancel(rig: Rig, state: str, moment: str) -> None:
     if state == "queued":
         rig.stop_workers()
