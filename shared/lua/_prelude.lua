@@ -5,10 +5,13 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Whose turn it is goes by microseconds: no two scripts run in the same one. As text, since Lua would round it.
+-- Whose turn it is goes by microseconds: no two scripts run in the same one, and within one, for which time stands
+-- still, each turn is one later. As text, since Lua would round it.
+local turns = 0
 local function turn()
   local time = redis.call('TIME')
-  return time[1] .. string.format('%06d', time[2])
+  turns = turns + 1
+  return string.format('%.0f', time[1] * 1000000 + time[2] + turns)
 end
 
 -- Apply field, value pairs (ARGV from `first` on) to a hash.

@@ -27,7 +27,7 @@ while true do
     local held = redis.call('HMGET', job, 'attempt', 'uncharged')
     local attempt = tonumber(held[1])
     if held[2] ~= '1' then attempt = attempt + 1 end
-    redis.call('HSET', job, 'status', 'running', 'attempt', attempt, 'uncharged', 0, 'token', token,
+    redis.call('HSET', job, 'status', 'running', 'attempt', attempt, 'token', token,
       'worker', worker, 'attempt_started_at', now)
     redis.call('HSETNX', job, 'started_at', now)
     touch(job)

@@ -161,9 +161,9 @@ class Rig:
         eventually(lambda: not armed.exists(), 30)
 
     @contextmanager
-    def extra_worker(self, **settings: str) -> Iterator[Worker]:
-        """A worker with settings of its own that alone serves the queue low."""
-        worker = self.worker(f"extra-{secrets.token_hex(2)}", queues="low", **settings).wait_ready()
+    def extra_worker(self, *, queues: str = "low", **settings: str) -> Iterator[Worker]:
+        """A worker with settings of its own, which alone serves the queue low."""
+        worker = self.worker(f"extra-{secrets.token_hex(2)}", queues=queues, **settings).wait_ready()
         try:
             yield worker
         finally:

@@ -1,7 +1,8 @@
 """Takes guards out of the job store one at a time, and requires that the state machine notices each.
 
 A guard that the machine does not miss is either not needed or not tested. Some are doubled on purpose and so have
-no mutant of their own: only a running job has a token, so finish and release check the state a second time.
+no mutant of their own: only a running job has a token, so finish and release check the state a second time. Without
+its ZREM, claim.lua would never end, which Redis does not survive.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.support.mutants import Mutant
 
 HUNT = run_settings(
     AT_LENGTH,
-    max_examples=120,
+    max_examples=400,
     stateful_step_count=30,
     derandomize=True,
     database=None,
@@ -73,7 +74,6 @@ MUTANTS = [
             "if held[2] ~= '1' then attempt = attempt + 1 end",
             "attempt = attempt + 1",
         ),
-        ("never charges again after an interruption", "'uncharged', 0, ", ""),
         (
             "leaves the job in the index of queued ones",
             "move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)",
@@ -82,7 +82,6 @@ MUTANTS = [
         ("gives no lease", "redis.call('ZADD', leases, now + lease, project .. '/' .. id)", ""),
         ("leaves nobody woken for the jobs that remain", "redis.call('LPUSH', KEYS[3], ARGV[10])", ""),
         ("lets one project have all the turns", "redis.call('ZADD', ready, turn(), project)", ""),
-        ("keeps a project in line that has no job", "redis.call('ZREM', ready, project)\n  end", "end"),
     ),
     *mutants_of(
         "renew",
@@ -117,6 +116,11 @@ MUTANTS = [
         ("leaves the job in the index of running ones", LEAVES_RUNNING, ENTERS_ONLY),
         ("leaves the lease", "redis.call('ZREM', leases, ARGV[2])", ""),
         ("leaves the token", "redis.call('HDEL', job, 'token', ", "redis.call('HDEL', job, "),
+        (
+            "never charges again after an interruption",
+            "local uncharged = 0",
+            "local uncharged = redis.call('HGET', job, 'uncharged') or 0",
+        ),
         ("charges every interruption", "uncharged = 1\n", "uncharged = 0\n"),
         ("charges no interruption", "if tonumber(held[5]) < tonumber(ARGV[11]) then", "if true then"),
         (

@@ -54,8 +54,8 @@ from worker.upkeep import dispatcher, rescuer
 PROJECTS = ("blue", "red")
 DATASETS = ("ds_0", "ds_1")
 MODEL = "churn"
-MOST_LIVE_JOBS = 4
-MOST_INTERRUPTIONS = 2
+MOST_LIVE_JOBS = 3
+MOST_INTERRUPTIONS = 1
 FOREVER_SECONDS = 10 * 3600.0  # no lease or delay of a history ends by itself
 OVERDUE_SECONDS = 3600.0
 
@@ -380,9 +380,11 @@ class JobHistory(RuleBasedStateMachine):
         priority=priorities,
         max_attempts=st.integers(1, 3),
         dataset=st.none() | st.sampled_from(DATASETS),
+        times=st.integers(1, 3),
     )
-    def submit(self, project: str, priority: str, max_attempts: int, dataset: str | None) -> None:
-        self._submit(project, priority, max_attempts, dataset, None)
+    def submit(self, project: str, priority: str, max_attempts: int, dataset: str | None, times: int) -> None:
+        for _ in range(times):
+            self._submit(project, priority, max_attempts, dataset, None)
 
     @rule(
         project=projects,
@@ -521,7 +523,7 @@ class JobHistory(RuleBasedStateMachine):
         assert self._unchanged(job.last_call) == job.version
 
     @precondition(lambda self: self._running(lambda job: job.attempt < job.max_attempts))
-    @rule(index=indexes, delayed=st.booleans())
+    @rule(index=indexes, delayed=st.sampled_from((True, True, False)))
     def give_back_for_a_retry(self, index: int, delayed: bool) -> None:
         job = self._one(self._running(lambda job: job.attempt < job.max_attempts), index)
         self._release(job, delay_seconds=FOREVER_SECONDS if delayed else 0.0)
@@ -553,8 +555,8 @@ class JobHistory(RuleBasedStateMachine):
     def dispatch_round(self, long_after: bool) -> None:
         if long_after:
             self._let_turns_become_overdue()
-        due = sorted(member for member in self.delayed if self.jobs[member].deadline is not None)
-        for member in due:  # one script, one point in time: names decide whose turn it is
+        due = [member for member in self.delayed if self.jobs[member].deadline is not None]
+        for member in sorted(due, key=lambda member: self.jobs[member].deadline or 0.0):
             self.delayed.discard(member)
             self._make_ready(self.jobs[member])
         for priority in PRIORITIES:
@@ -737,7 +739,9 @@ class JobHistory(RuleBasedStateMachine):
         return job
 
     def _follow_a_wake_up(self, priority: str) -> _Expected | None:
-        self.wake_ups[priority] -= bool(self.redis.rpop(queue_name(priority)))
+        woken = bool(self.redis.rpop(queue_name(priority)))
+        assert woken == bool(self.wake_ups[priority]), "a wake-up is missing"
+        self.wake_ups[priority] -= woken
         return self._claim(priority)
 
     def _finish(self, job: _Expected, state: JobState, *, version: bool = False) -> None:

@@ -57,7 +57,8 @@ class _Database:
         """As Database.script. A defect of the prelude is in every script."""
         source = lua.source(name)
         if self._mutant.file in (f"shared/lua/{name}.lua", "shared/lua/_prelude.lua"):
-            source = self._mutant.applied_to(source)
+            own = (ROOT / self._mutant.file).read_text()
+            source = source.replace(own, self._mutant.applied_to(own))
         script: Script = self._database.register_script(source)
         return script
 
