@@ -227,16 +227,19 @@ class JobStore:
         The flag says whether there are more.
         """
         found: list[Job] = []
-        for record in self._scan(project, filters, after):
+        for record in self._scan(project, filters, after, first=limit + 1):
             if len(found) == limit:
                 return found, True
             found.append(to_job(record))
         return found, False
 
-    def _scan(self, project: str, filters: Mapping[str, str], after: str | None) -> Iterator[dict[str, str]]:
-        index = self._narrowest(project, filters)
+    def _scan(
+        self, project: str, filters: Mapping[str, str], after: str | None, *, first: int = _SCAN
+    ) -> Iterator[dict[str, str]]:
+        """The records that match, newest first; `first` of them are read at once, then more."""
+        index, count = self._narrowest(project, filters), first
         upper = f"({after}" if after else "+"
-        while ids := self._redis.zrange(index, upper, "-", desc=True, bylex=True, offset=0, num=_SCAN):
+        while ids := self._redis.zrange(index, upper, "-", desc=True, bylex=True, offset=0, num=count):
             with self._redis.pipeline() as pipe:
                 for job_id in ids:
                     pipe.hgetall(keys.job(project, job_id))
@@ -244,7 +247,7 @@ class JobStore:
             for record in records:
                 if record and all(record.get(name) == value for name, value in filters.items()):
                     yield record
-            upper = f"({ids[-1]}"
+            upper, count = f"({ids[-1]}", max(count, _SCAN)
 
     def _narrowest(self, project: str, filters: Mapping[str, str]) -> str:
         candidates = [keys.jobs_by(project, name, value) for name, value in filters.items()]

@@ -26,7 +26,6 @@ def main() -> None:
             f"--hostname={chosen.name}",
             f"--queues={','.join(queues)}",
             f"--loglevel={app.settings.log_level}",
-            "--pool=threads",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
