@@ -7,8 +7,6 @@ model; and all of them are measured on the held-out rows. What is published is t
 
 from __future__ import annotations
 
-from typing import Any
-
 from shared.contracts.specs import EvaluationSpec
 from shared.errors import InternalError
 from shared.modeling import Model, dump
@@ -16,13 +14,12 @@ from worker.handlers.base import Assignment, Context, Outcome
 from worker.handlers.reporting import allowed_threads, fitting_hooks, one_blas_thread, read_table
 from worker.handlers.source import open_model
 from worker.handlers.train import ARTIFACT, describe
-from worker.learning.data import Labelled
 from worker.learning.estimators import Hooks
 from worker.learning.report import transfer_report
-from worker.learning.selection import Scored, best, cross_validate
 from worker.learning.splitting import hold_out
-from worker.learning.strategies import Candidate, Transfer
+from worker.learning.strategies import Transfer
 from worker.learning.target import Target, align_target
+from worker.learning.tuning import tune
 
 
 def run(assignment: Assignment, context: Context) -> Outcome:
@@ -42,16 +39,26 @@ def _tuned(assignment: Assignment, threads: int, context: Context) -> Outcome:
     evaluation = EvaluationSpec.model_validate(spec.get("evaluation") or {})
     train, test = (target.data.take(rows) for rows in hold_out(target.data, evaluation, seed, context.warn))
     transfer = Transfer(source, seed, threads, target.absent)
-    chosen, scored = _choose(transfer, spec.get("strategy") or "auto", train, context)
-    models = _fitted(transfer, chosen, train, fitting_hooks(context))
+    found = tune(
+        transfer,
+        spec.get("strategy") or "auto",
+        train,
+        hooks=fitting_hooks(context),
+        on_fit=lambda completed, total: context.progress("comparing", completed, total, "fits"),
+    )
+    models = {
+        "source_only": transfer.source_only(train, Hooks()),
+        "scratch": transfer.scratch(train, Hooks()),
+        "fine_tuned": found.model,
+    }
     context.progress("evaluating", 0, 1, "steps")
     report = transfer_report(
         models,
         train,
         test,
-        chosen=chosen.strategy,
-        parameters=dict(chosen.parameters),
-        candidates=scored,
+        chosen=found.strategy,
+        parameters=dict(found.parameters),
+        candidates=found.candidates,
         columns=target.report,
         seed=seed,
     )
@@ -79,27 +86,3 @@ def _aligned(source: Model, assignment: Assignment, context: Context) -> Target:
     table = read_table(files, files.columns, context)
     context.progress("preparing", 0, 1, "steps")
     return align_target(source, table, files.columns, assignment.spec["target"], context.warn)
-
-
-def _choose(
-    transfer: Transfer, strategy: str, train: Labelled, context: Context
-) -> tuple[Candidate, list[Scored]]:
-    candidates = transfer.candidates(strategy)
-    if len(candidates) == 1:
-        return candidates[0], []
-
-    def count(completed: int, total: int) -> None:
-        context.progress("comparing", completed, total, "fits")
-
-    scored = cross_validate(candidates, train, transfer.seed, count)
-    return best(scored).candidate, scored
-
-
-def _fitted(transfer: Transfer, chosen: Candidate, train: Labelled, hooks: Hooks) -> dict[str, Any]:
-    """The two baselines and the chosen one, which may be one of them. Its warnings are said; the
-    baselines' are not."""
-    models = {
-        "source_only": transfer.source_only(train, Hooks()),
-        "scratch": transfer.scratch(train, hooks if chosen.strategy == "scratch" else Hooks()),
-    }
-    return models | {"fine_tuned": models.get(chosen.strategy) or chosen.fit(train, hooks)}

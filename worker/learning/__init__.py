@@ -8,6 +8,7 @@ defaults.py        what `null` parameters stand for
 estimators.py      an estimator spec → a fitted Model; networks.py and trees.py do the work
 calibration.py     honest probabilities for hinge losses
 evaluation.py      metrics; significance.py the gain and its interval
-strategies.py      ways to move a source model to a target; selection.py compares them; report.py tells
+strategies.py      ways to move a source model to a target; selection.py compares them; tuning.py makes one model
+                   of the comparison; report.py tells
 baseline.py        training statistics that drift is measured against
 """

@@ -26,13 +26,15 @@ MAX_ROWS = 5_000
 class Scored:
     """A candidate's out-of-fold score: accuracy or R² over all rows, and its standard deviation over folds.
 
-    `loss` (mean log-loss or squared error) decides between equal scores.
+    `loss` (mean log-loss or squared error) decides between equal scores. `weight` is its share in the model that
+    was made of the comparison.
     """
 
     candidate: Candidate
     score: float
     std: float
     loss: float
+    weight: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -40,6 +42,8 @@ class Scored:
             "parameters": dict(self.candidate.parameters),
             "cv_score": self.score,
             "cv_std": self.std,
+            "cv_loss": self.loss,
+            "weight": self.weight,
         }
 
 

@@ -57,12 +57,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A source, and what is fixed for every fit from it. `absent`: source columns that the target has not."""
+    """A source, and what is fixed for every fit from it.
+
+    absent: source columns that the target has not. source_rows: the source's labelled training rows, or None where
+    its dataset is gone.
+    """
 
     source: Model
     seed: int
     threads: int = 1
     absent: frozenset[str] = frozenset()
+    source_rows: Labelled | None = None
 
     def candidates(self, strategy: str) -> tuple[Candidate, ...]:
         """What the strategy chooses from: `auto` from all that the source's family can do.
