@@ -170,7 +170,8 @@ def unpack(packed: Mapping[str, Any]) -> Assignment:
             for role, table in packed["tables"].items()
         },
         models={
-            ref: ModelFile(**{**model, "path": Path(model["path"])}) for ref, model in packed["models"].items()
+            ref: ModelFile(**{**model, "path": Path(model["path"])})
+            for ref, model in packed["models"].items()
         },
         checkpoint=Path(packed["checkpoint"]) if packed["checkpoint"] else None,
     )

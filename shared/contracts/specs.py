@@ -151,10 +151,21 @@ class EvaluationSpec(Body):
     stratify: bool = True
 
 
+CROSS_VALIDATED_BELOW = 200
+"""Target rows from which a fifth of them says enough."""
+
+
 class TransferEvaluation(EvaluationSpec):
     """How a fine-tune is measured. `test_fraction` and `stratify` are those of `holdout`."""
 
     method: Literal["auto", "holdout", "cross_validation"] = "auto"
+
+    def resolved(self, rows: int, *, refit: bool) -> Literal["holdout", "cross_validation"]:
+        """What `auto` stands for: nested cross-validation of few rows, as long as the model that is published
+        need not be the one that was measured."""
+        if self.method != "auto":
+            return self.method
+        return "cross_validation" if refit and rows < CROSS_VALIDATED_BELOW else "holdout"
 
 
 def resolve(spec: EstimatorSpec, task: Task) -> tuple[Loss, Optimizer | None]:

@@ -99,4 +99,3 @@ class RankSourcesBody(JobBody):
     candidates: Annotated[list[ModelRef], Field(min_length=1, max_length=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=20)] = 5
     seed: Seed = 42
-

@@ -6,6 +6,7 @@ from typing import Final
 
 from worker.handlers.base import Handler
 from worker.handlers.batch_predict import run as batch_predict
+from worker.handlers.evaluate import run as evaluate
 from worker.handlers.fine_tune import run as fine_tune
 from worker.handlers.train import run as train
 
@@ -13,4 +14,5 @@ HANDLERS: Final[dict[str, Handler]] = {
     "train": train,
     "fine_tune": fine_tune,
     "batch_predict": batch_predict,
+    "evaluate": evaluate,
 }
