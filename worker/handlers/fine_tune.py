@@ -12,7 +12,7 @@ from shared.modeling import dump
 from worker.handlers.base import Assignment, Context, Outcome
 from worker.handlers.reporting import allowed_threads, fitting_hooks, one_blas_thread
 from worker.handlers.source import model_file, open_model
-from worker.handlers.source_rows import source_rows
+from worker.handlers.source_table import source_rows
 from worker.handlers.target_table import aligned_target
 from worker.handlers.train import ARTIFACT, describe
 from worker.learning.assessment import Assessment, assess, planned

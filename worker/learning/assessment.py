@@ -8,7 +8,7 @@ than a hold-out of a handful.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,6 +100,12 @@ def assess(
         found = {name: answers_of(model, test) for name, model in last.models().items()}
         rounds.append(found | {"majority": majority_answers(train, test)})
     return Assessment(plan, _pooled_by_name(rounds), last)
+
+
+def predicted(fit: Callable[[Labelled], Model], data: Labelled, plan: Plan) -> Answers:
+    """The plan's answers of one contestant alone."""
+    rounds = (answers_of(fit(data.take(inside)), data.take(outside)) for inside, outside in plan.rounds)
+    return pooled(list(rounds))
 
 
 def contest(

@@ -17,10 +17,9 @@ from shared.contracts.specs import TransferEvaluation
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.modeling import Model
-from shared.modeling.columns import Table
-from shared.tables import read
 from worker.handlers.base import Assignment, Context, ModelFile, TableFiles
 from worker.handlers.reporting import read_table
+from worker.handlers.sampling import read_rows
 from worker.learning.data import Labelled, labelled
 from worker.learning.splitting import Rows, hold_out
 from worker.learning.target import Renames, align_target, needed_columns
@@ -67,7 +66,7 @@ def _drawn_again(
     renames = Renames.of(made_by)
     wanted = needed_columns(model, files.columns, made_by["target"], renames)
     rows = np.union1d(numbers[kept_train], numbers[kept_test])
-    table = _read_rows(files, wanted, rows, context)
+    table = read_rows(files, wanted, rows, context)
 
     def labelled_rows(kept: Rows) -> Labelled | None:
         if not len(kept):
@@ -107,18 +106,6 @@ def _split(
 
 def _sample(rows: Rows, most: int, random: np.random.RandomState) -> Rows:
     return rows if len(rows) <= most else np.sort(random.permutation(rows)[:most])
-
-
-def _read_rows(files: TableFiles, columns: tuple[Column, ...], rows: Rows, context: Context) -> Table:
-    """These rows (sorted numbers, counted over all files), read batch by batch."""
-    parts, start = [], 0
-    for path in files.paths:
-        for batch in read(path, files.format, columns):
-            inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
-            parts.append(batch.take(pa.array(inside)))
-            start += batch.num_rows
-            context.progress("reading", start, files.rows, "source rows")
-    return pa.concat_tables([pa.Table.from_batches([part]) for part in parts], promote_options="permissive")
 
 
 def _none(reason: str) -> SourceRows:
