@@ -4,88 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec, TransferEvaluation
 from shared.errors import GraftError, InternalError, InvalidInput
 from shared.modeling import load
+from tests.support.attempts import Recorder, trained, tuned
 from tests.support.labelled_tables import blobs, line, parquet_files, table_of
-from worker.handlers.base import Assignment, ModelFile, Outcome
+from worker.handlers.base import Assignment, ModelFile
 from worker.handlers.fine_tune import run as fine_tune
-from worker.handlers.train import run as train
-
-
-class Recorder:
-    """A context that remembers."""
-
-    def __init__(self) -> None:
-        self.offered: list[tuple[int, str]] = []
-        self.steps: list[tuple[str, int, int | None, str, dict[str, float]]] = []
-        self.warnings: list[str] = []
-
-    def progress(self, phase: str, completed: int, total: int | None, unit: str, **details: float) -> None:
-        self.steps.append((phase, completed, total, unit, details))
-
-    def checkpoint(self, write, completed: int, unit: str) -> None:
-        self.offered.append((completed, unit))
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def phases(self) -> list[str]:
-        return list(dict.fromkeys(step[0] for step in self.steps))
-
-
-def trained(folder: Path, *tables: pa.Table, context: Any = None, **fields: Any) -> Outcome:
-    spec = {
-        "target": "label",
-        "features": None,
-        "task": "auto",
-        "estimator": EstimatorSpec(kind=fields.pop("kind", "logistic_regression")).model_dump(),
-        "preprocessing": PreprocessingSpec().model_dump(),
-        "evaluation": EvaluationSpec().model_dump(),
-        "seed": 42,
-        **fields,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    files = parquet_files(folder / "in", *tables)
-    return train(Assignment("job", "train", 1, spec, folder, {"dataset": files}), context or Recorder())
-
-
-def tuned(
-    folder: Path,
-    source: Outcome,
-    table: pa.Table,
-    context: Any = None,
-    tables: Any = None,
-    made_by: Any = None,
-    **fields: Any,
-) -> Outcome:
-    spec = {
-        "base_model": "churn:3",
-        "target": "label",
-        "strategy": "auto",
-        "evaluation": TransferEvaluation().model_dump(),
-        "refit": True,
-        "seed": 42,
-        **fields,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = {"dataset": parquet_files(folder / "in", table), **(tables or {})}
-    models = {"churn:3": model_of(source, made_by)}
-    work = Assignment("job", "fine_tune", 1, spec, folder, tables, models)
-    return fine_tune(work, context or Recorder())
-
-
-def model_of(source: Outcome, made_by: Any = None) -> ModelFile:
-    assert source.artifact is not None
-    digest = hashlib.sha256(source.artifact.read_bytes()).hexdigest()
-    return ModelFile(source.artifact, digest, "churn", 3, source.version or {}, made_by or {})
 
 
 def test_training_publishes_the_model_that_was_measured(tmp_path):

@@ -8,6 +8,7 @@ from worker.handlers.base import Handler
 from worker.handlers.batch_predict import run as batch_predict
 from worker.handlers.evaluate import run as evaluate
 from worker.handlers.fine_tune import run as fine_tune
+from worker.handlers.rank_sources import run as rank_sources
 from worker.handlers.train import run as train
 
 HANDLERS: Final[dict[str, Handler]] = {
@@ -15,4 +16,5 @@ HANDLERS: Final[dict[str, Handler]] = {
     "fine_tune": fine_tune,
     "batch_predict": batch_predict,
     "evaluate": evaluate,
+    "rank_sources": rank_sources,
 }
