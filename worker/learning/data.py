@@ -51,6 +51,12 @@ class Labelled:
         keep[rows] = True
         return replace(self, table=self.table.filter(pa.array(keep)), y=self.y[keep])
 
+    def sample(self, most: int, seed: int) -> Labelled:
+        """At most so many rows, drawn by the seed; itself if it has no more."""
+        if self.rows <= most:
+            return self
+        return self.take(np.random.RandomState(seed % 2**32).permutation(self.rows)[:most])
+
     def values(self) -> npt.NDArray[Any]:
         """The targets as the user knows them: labels, or amounts."""
         return np.array(self.classes)[self.y] if self.task == "classification" else self.y
