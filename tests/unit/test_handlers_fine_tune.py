@@ -281,3 +281,11 @@ def assignment_with(folder, files):
     from worker.handlers.base import Assignment
 
     return Assignment("job", "fine_tune", 1, {}, folder, {"source": files})
+
+
+def test_a_target_that_does_not_vary_is_reported_without_numbers_that_json_lacks(tmp_path):
+    source = trained(tmp_path / "source", table_of(*line(80)), kind="linear_regression")
+    X, _ = line(20, seed=3)
+    report = tuned(tmp_path / "target", source, table_of(X, np.full(20, 500.0))).result["report"]
+    json.dumps(report, allow_nan=False)
+    assert report["fine_tuned"]["r2"] is None

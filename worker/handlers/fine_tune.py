@@ -18,7 +18,7 @@ from worker.handlers.train import ARTIFACT, describe
 from worker.learning.assessment import Assessment, assess, planned
 from worker.learning.data import Labelled
 from worker.learning.estimators import Hooks
-from worker.learning.report import transfer_report
+from worker.learning.report import FineTune, transfer_report
 from worker.learning.strategies import Transfer
 from worker.learning.tuning import OnFit, Tuned, tune
 
@@ -46,11 +46,12 @@ def _tuned(assignment: Assignment, threads: int, context: Context) -> Outcome:
         transfer, strategy, target.data, plan, hooks=hooks, on_fit=_counted("comparing", context)
     )
     published, fitted_on = _published(transfer, strategy, target.data, assessed, refit, context)
-    context.progress("evaluating", 0, 1, "steps")
-    report = transfer_report(assessed, published, target, rows.report, refit=refit, seed=seed)
     artifact = assignment.workdir / ARTIFACT
     dump(published.model, artifact)
-    context.progress("evaluating", 1, 1, "steps")
+    report = transfer_report(
+        FineTune(transfer, strategy, target, assessed, published, refit, file.record, rows.test, rows.report),
+        lambda completed, total: context.progress("explaining", completed, total, "parts"),
+    )
     version = describe(published.model, fitted_on, seed) | {
         "metrics": report["fine_tuned"],
         "n_test": report["n_test"],

@@ -22,7 +22,7 @@ from worker.handlers.reporting import read_table
 from worker.handlers.sampling import read_rows
 from worker.learning.data import Labelled, labelled
 from worker.learning.splitting import Rows, hold_out
-from worker.learning.target import Renames, align_target, needed_columns
+from worker.learning.target import Reference, Renames, align_target, needed_columns
 
 #: Of each kind of rows at most so many are read.
 MAX_TRAINING_ROWS = 20_000
@@ -64,7 +64,7 @@ def _drawn_again(
     random = np.random.RandomState(seed)
     kept_train, kept_test = _sample(train, MAX_TRAINING_ROWS, random), _sample(test, MAX_TEST_ROWS, random)
     renames = Renames.of(made_by)
-    wanted = needed_columns(model, files.columns, made_by["target"], renames)
+    wanted = needed_columns(Reference.of(model).types, files.columns, made_by["target"], renames)
     rows = np.union1d(numbers[kept_train], numbers[kept_test])
     table = read_rows(files, wanted, rows, context)
 

@@ -1,36 +1,78 @@
-"""Did the transfer help? Every contestant on the same target rows, and what follows from that."""
+"""Did the transfer help, and why? Every contestant on the same target rows, and what explains the difference."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from shared.modeling.model import Model
 from worker.learning.assessment import Assessment
+from worker.learning.data import Labelled
+from worker.learning.estimators import Hooks
 from worker.learning.evaluation import Answers
+from worker.learning.explanation import explain
+from worker.learning.forgetting import forgetting
+from worker.learning.learning_curve import labels_needed
+from worker.learning.scores import headline_metric
+from worker.learning.sentences import of_report
+from worker.learning.shift import shift
 from worker.learning.significance import CONFIDENCE, Gain, accuracy_gain, r2_gain
+from worker.learning.strategies import Transfer
 from worker.learning.target import Target
-from worker.learning.tuning import Tuned
+from worker.learning.tuning import Tuned, tune
+
+OnStep = Callable[[int, int], None]
 
 
-def transfer_report(
-    assessed: Assessment,
-    published: Tuned,
-    target: Target,
-    source_rows: dict[str, Any],
-    *,
-    refit: bool,
-    seed: int,
-) -> dict[str, Any]:
-    """`gain` is measured over the better of source_only and scratch, as the assessed rows show it, which is the
-    harder of the two comparisons."""
-    answers = assessed.answers
-    metrics = {name: found.metrics() for name, found in answers.items()}
-    metric = "accuracy" if target.data.task == "classification" else "r2"
-    scores = {name: _score(found, metric) for name, found in metrics.items()}
+@dataclass(frozen=True, slots=True)
+class FineTune:
+    """A finished fine-tune, as the report looks at it.
+
+    published was fitted on all target rows if `refit`, else it is the one that was assessed. record: what the registry
+    keeps of the source. source_test: rows the source has never seen; about_source: how many, or why there are none.
+    """
+
+    transfer: Transfer
+    strategy: str
+    target: Target
+    assessed: Assessment
+    published: Tuned
+    refit: bool
+    record: Mapping[str, Any]
+    source_test: Labelled | None
+    about_source: Mapping[str, Any]
+
+
+def transfer_report(found: FineTune, on_step: OnStep) -> dict[str, Any]:
+    """All of DESIGN §6 as JSON. `on_step(completed, total)` counts its parts."""
+    source, published, seed = found.transfer.source, found.published.model, found.transfer.seed
+    report = measured(found)
+    parts: dict[str, Callable[[], Any]] = {
+        "shift": lambda: _shift(found),
+        "forgetting": lambda: forgetting(source, published, found.source_test, seed=seed),
+        "explanation": lambda: explain(source, published, _explained_rows(found), seed=seed),
+        "labels_needed": lambda: _labels_needed(found, report["source_only"][report["metric"]]),
+    }
+    for number, (name, made) in enumerate(parts.items()):
+        on_step(number, len(parts))
+        report[name] = made()
+    on_step(len(parts), len(parts))
+    return report | {"source_rows": dict(found.about_source), "summary": of_report(report)}
+
+
+def measured(found: FineTune) -> dict[str, Any]:
+    """What was measured on target rows. `gain` is over the better of source_only and scratch, as those rows show it,
+    which is the harder of the two comparisons."""
+    answers, published = found.assessed.answers, found.published
+    metrics = {name: said.metrics() for name, said in answers.items()}
+    metric = headline_metric(found.target.data.task)
+    scores = {name: _score(values, metric) for name, values in metrics.items()}
     over = "source_only" if scores["source_only"] >= scores["scratch"] else "scratch"
-    gain = _gain(answers["fine_tuned"], answers[over], seed)
-    measured = assessed.plan.as_json()
+    gain = _gain(answers["fine_tuned"], answers[over], found.transfer.seed)
+    evaluation = found.assessed.plan.as_json() | {"refitted": found.refit}
     return {
         **metrics,
         "strategy": published.strategy,
@@ -44,18 +86,16 @@ def transfer_report(
             "high": gain.high,
             "confidence": CONFIDENCE,
         },
-        "verdict": gain.verdict(measured["n_test"]),
-        "evaluation": measured | {"refitted": refit},
-        "columns": target.columns,
-        "labels": target.labels,
-        "source_rows": source_rows,
-        "forgetting": None,
-        "n_train": measured["n_train"],
-        "n_test": measured["n_test"],
+        "verdict": gain.verdict(evaluation["n_test"]),
+        "evaluation": evaluation,
+        "columns": found.target.columns,
+        "labels": found.target.labels,
+        "n_train": evaluation["n_train"],
+        "n_test": evaluation["n_test"],
     }
 
 
-def _score(metrics: dict[str, Any], metric: str) -> float:
+def _score(metrics: Mapping[str, Any], metric: str) -> float:
     value = metrics[metric]
     return -np.inf if value is None else float(value)
 
@@ -64,3 +104,39 @@ def _gain(ours: Answers, baseline: Answers, seed: int) -> Gain:
     if ours.probabilities is None:
         return r2_gain(ours.truth, ours.predicted, baseline.predicted, seed)
     return accuracy_gain(ours.correct, baseline.correct, seed)
+
+
+def _shift(found: FineTune) -> dict[str, Any]:
+    """Of all target rows to the source's training rows."""
+    transfer, record = found.transfer, found.record
+    report = shift(
+        transfer.source_rows,
+        found.target.data,
+        transfer.source,
+        record.get("baseline") or {},
+        seed=transfer.seed,
+        columns=found.target.columns,
+        source_metrics=record.get("metrics"),
+    )
+    read = found.about_source["train"]
+    if read is not None:
+        report["rows"]["source_total"] = read["of"]
+    return report
+
+
+def _explained_rows(found: FineTune) -> Labelled:
+    """What a model goes by can be seen on any rows, best on those it has not seen."""
+    return found.target.data if found.refit else found.target.data.take(found.assessed.plan.rounds[-1][1])
+
+
+def _labels_needed(found: FineTune, source_score: float | None) -> dict[str, Any]:
+    data, plan = found.target.data, found.assessed.plan
+
+    def fit(rows: Labelled) -> Model:
+        return tune(found.transfer, found.strategy, rows, hooks=Hooks(), on_fit=lambda *_: None).model
+
+    train, test = (data, None)
+    if plan.method == "holdout":
+        train, test = (data.take(rows) for rows in plan.rounds[0])
+    score = -np.inf if source_score is None else source_score
+    return labels_needed(fit, train, test, source_score=score, seed=found.transfer.seed)

@@ -5,11 +5,12 @@ What the target calls by another name is renamed first (`Renames`); the rest is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.contracts.tables import Column
+from shared.contracts.specs import Task
+from shared.contracts.tables import Column, ColumnType
 from shared.errors import InvalidInput
 from shared.modeling.alignment import align
 from shared.modeling.columns import Table
@@ -37,11 +38,41 @@ class Renames:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """What a table is aligned to: a model, or another table. schema: as `Model.schema()`, inputs only."""
+
+    schema: Mapping[str, Any]
+    task: Task
+    classes: tuple[Label, ...] = ()
+
+    @classmethod
+    def of(cls, model: Model) -> Reference:
+        return cls(model.schema(), model.task, model.classes)
+
+    @property
+    def types(self) -> dict[str, ColumnType]:
+        return {item["name"]: item["type"] for item in self.schema["inputs"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Rows with the reference's columns.
+
+    absent: those that the table lacks (null in every row). report: {missing, extra, mistyped, mapped}.
+    """
+
+    table: Table
+    features: tuple[Column, ...]
+    absent: frozenset[str]
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Labelled target rows whose columns are the source's, and what that took.
 
-    absent: source columns that the target lacks (null in every row). columns: {missing, extra, mistyped, mapped}.
-    labels: {new, absent, renamed}: labels that only the target or only the source knows; None in a regression.
+    absent, columns: as `Aligned.absent` and `.report`. labels: {new, absent, renamed}: labels that only the target or
+    only the source knows; None in a regression.
     """
 
     data: Labelled
@@ -51,15 +82,14 @@ class Target:
 
 
 def needed_columns(
-    source: Model, columns: Sequence[Column], target: str, renames: Renames
+    wanted: Collection[str], columns: Sequence[Column], target: str | None, renames: Renames
 ) -> tuple[Column, ...]:
-    """Those of a table that have to be read at all to be aligned to the source."""
-    wanted = {item.name for item in source.encoder.columns}
+    """Those of a table that have to be read at all to be aligned to the wanted ones."""
     return tuple(item for item in columns if item.name == target or renames.column(item.name) in wanted)
 
 
 def align_target(
-    source: Model,
+    source: Model | Reference,
     table: Table,
     columns: Sequence[Column],
     target: str,
@@ -70,51 +100,64 @@ def align_target(
 ) -> Target:
     """Align a table with known labels to the source.
 
-    `columns` describes the whole table, also columns that were not read. Raises what `labelled` and
-    `renamed_labels` raise, and InvalidInput: no_shared_columns, missing_values.
+    `columns` describes the whole table, also columns that were not read. Raises what `labelled`, `align_columns` and
+    `renamed_labels` raise.
     """
+    reference = source if isinstance(source, Reference) else Reference.of(source)
     renames = renames or Renames()
     read = [item for item in columns if item.name in set(table.schema.names)]
-    data = labelled(table, read, target, None, source.task, warn, least_classes=least_classes)
-    schema = source.schema()
-    features = data.table.select([item.name for item in data.features])
-    aligned = align(features.rename_columns([renames.column(name) for name in features.schema.names]), schema)
-    _check(source, aligned.missing)
-    known = {item["name"]: item["type"] for item in schema["inputs"]}
+    data = labelled(table, read, target, None, reference.task, warn, least_classes=least_classes)
+    aligned = align_columns(reference, data.table, columns, target, warn, renames)
+    data = replace(data, table=aligned.table, features=aligned.features)
+    if data.task == "regression":
+        return Target(data, aligned.absent, aligned.report, None)
+    data = replace(data, classes=renamed_labels(reference.classes, data.classes, renames.labels))
+    return Target(data, aligned.absent, aligned.report, _labels(reference, data, renames))
+
+
+def align_columns(
+    reference: Reference,
+    table: Table,
+    columns: Sequence[Column],
+    target: str | None,
+    warn: Warn,
+    renames: Renames,
+) -> Aligned:
+    """The table's columns but `target` as the reference's. Raises InvalidInput: no_shared_columns, missing_values."""
+    features = table.select([name for name in table.schema.names if name != target])
+    features = features.rename_columns([renames.column(name) for name in features.schema.names])
+    aligned = align(features, reference.schema)
+    _check(reference, aligned.missing)
+    types = reference.types
     described = (renames.column(item.name) for item in columns if item.name != target)
     report = aligned.report() | {
-        "extra": [name for name in described if name not in known],
+        "extra": [name for name in described if name not in types],
         "mapped": dict(renames.columns),
     }
     _say(report, warn)
-    data = replace(
-        data,
-        table=aligned.table,
-        features=tuple(
-            Column(name=name, type=kind, nulls=aligned.table.column(name).null_count)
-            for name, kind in known.items()
-        ),
+    features_there = tuple(
+        Column(name=name, type=kind, nulls=aligned.table.column(name).null_count)
+        for name, kind in types.items()
     )
-    if data.task == "regression":
-        return Target(data, frozenset(aligned.missing), report, None)
-    data = replace(data, classes=renamed_labels(source.classes, data.classes, renames.labels))
-    return Target(data, frozenset(aligned.missing), report, _labels(source, data, renames))
+    return Aligned(aligned.table, features_there, frozenset(aligned.missing), report)
 
 
-def _labels(source: Model, data: Labelled, renames: Renames) -> dict[str, Any]:
+def _labels(reference: Reference, data: Labelled, renames: Renames) -> dict[str, Any]:
     return {
-        "new": [label for label in data.classes if label not in source.classes],
-        "absent": [label for label in source.classes if label not in data.classes],
+        "new": [label for label in data.classes if label not in reference.classes],
+        "absent": [label for label in reference.classes if label not in data.classes],
         "renamed": dict(renames.labels),
     }
 
 
-def _check(source: Model, missing: tuple[str, ...]) -> None:
-    if len(missing) == len(source.encoder.columns):
+def _check(reference: Reference, missing: tuple[str, ...]) -> None:
+    inputs = reference.schema["inputs"]
+    if len(missing) == len(inputs):
         sentence = f"the target table has none of the source's columns ({', '.join(missing[:10])})"
         raise InvalidInput(sentence, code="no_shared_columns")
-    if missing and source.encoder.missing == "fail":
-        sentence = f"the column {missing[0]!r} is missing, and the source was trained with missing: fail"
+    required = {item["name"] for item in inputs if not item.get("nullable", True)}
+    if strict := [name for name in missing if name in required]:
+        sentence = f"the column {strict[0]!r} is missing, and the source was trained with missing: fail"
         raise InvalidInput(sentence, code="missing_values")
 
 
