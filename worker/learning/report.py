@@ -138,5 +138,4 @@ def _labels_needed(found: FineTune, source_score: float | None) -> dict[str, Any
     train, test = (data, None)
     if plan.method == "holdout":
         train, test = (data.take(rows) for rows in plan.rounds[0])
-    score = -np.inf if source_score is None else source_score
-    return labels_needed(fit, train, test, source_score=score, seed=found.transfer.seed)
+    return labels_needed(fit, train, test, source_score=source_score, seed=found.transfer.seed)
