@@ -55,17 +55,21 @@ def bar_chart(
     """Bars from zero (or `low`, if that is above) on an axis from low to high; what is outside is cut off."""
     reach = _Axis(low, high)
     shapes: list[Markup] = []
-    top = 14.0 if marks else 0.0
+    top = 16.0 if marks else 0.0
     bottom = top + sum(_height(group) for group in groups) - _SPACE + 4
     for mark in marks:
         x = reach(mark.value)
         anchor = "start" if x < 40 else "end" if x > _ROOM - 40 else "middle"
-        shapes += [svg.line(x, top - 2, x, bottom, "mark"), svg.text(x, 9, mark.label, "tick", anchor=anchor)]
+        shapes.append(svg.text(x, 9, mark.label, "tick", anchor=anchor))
     y = top
     for group in groups:
         label = svg.text(0, y + 11, svg.shortened(group.label, 44))
         rows = [_bar(bar, y + _LABEL + place * (_BAR + _GAP), reach) for place, bar in enumerate(group.bars)]
-        shapes.append(svg.titled(group.label, [label, *rows]))
+        under = y + _LABEL + len(group.bars) * (_BAR + _GAP)
+        lines = [
+            svg.line(reach(mark.value), y + _LABEL - 1, reach(mark.value), under, "mark") for mark in marks
+        ]
+        shapes.append(svg.titled(group.label, [label, *rows, *lines]))
         y += _height(group)
     return svg.figure(bottom, title, description, shapes)
 

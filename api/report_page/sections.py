@@ -115,7 +115,8 @@ def _gain(report: Json) -> Plot:
     reach = max(abs(gain["low"]), abs(gain["high"]), 0.05) * 1.15
     over = NAMES.get(gain["over"], str(gain["over"]))
     shown = _signed(gain["value"])
-    group = Group(f"Over: {over}", (Bar(gain["value"], shown, tone, gain["low"], gain["high"]),))
+    bar = Bar(gain["value"], f"{100 * gain['value']:+.1f}", tone, gain["low"], gain["high"])
+    group = Group(f"Over: {over}", (bar,))
     words = f"{shown}, between {_signed(gain['low'])} and {_signed(gain['high'])}"
     drawing = bar_chart(
         [group],
@@ -125,7 +126,7 @@ def _gain(report: Json) -> Plot:
         description=words,
         marks=[Mark(0.0, "no difference")],
     )
-    return Plot(drawing, f"Gain with its {gain['confidence']:.0%} interval: {words}")
+    return Plot(drawing, f"Gain with its {_percent(gain['confidence'])} interval: {words}")
 
 
 def _candidates(tried: Sequence[Json], metric: str) -> Plot:
@@ -156,7 +157,7 @@ def _candidate(item: Json) -> str:
     parameters = ", ".join(f"{name} {value}" for name, value in (item.get("parameters") or {}).items())
     weight = item.get("weight")
     parts = [str(item["strategy"]), f"({parameters})" if parameters else ""]
-    parts.append(f"· {weight:.0%} of the blend" if weight and weight < 0.995 else "")
+    parts.append(f"· {_percent(weight)} of the blend" if weight and weight < 0.995 else "")
     return " ".join(part for part in parts if part)
 
 
@@ -166,7 +167,7 @@ def _candidate_table(tried: Sequence[Json]) -> Table:
             _candidate({**item, "weight": None}),
             _score(item["cv_score"]),
             _score(item.get("cv_std")),
-            "" if item.get("weight") is None else f"{item['weight']:.1%}",
+            "" if item.get("weight") is None else _percent(item["weight"]),
         )
         for item in tried
     )
@@ -267,8 +268,8 @@ def _label_shares(found: Json) -> Plot | None:
         Group(
             str(item["label"]),
             (
-                Bar(item["source"], f"{item['source']:.0%}", "source"),
-                Bar(item["target"], f"{item['target']:.0%}", "tuned"),
+                Bar(item["source"], _percent(item["source"]), "source"),
+                Bar(item["target"], _percent(item["target"]), "tuned"),
             ),
         )
         for item in shown
@@ -469,7 +470,10 @@ def _score(value: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+    if value is None:
+        return "-"
+    digits = 1 if 0 < abs(value) < 0.1 else 0
+    return f"{100 * value:.{digits}f} %"
 
 
 def _signed(value: float) -> str:
