@@ -17,7 +17,7 @@ def learning_curve(found: Mapping[str, Any], *, title: str, description: str) ->
     """`found`: the report's labels_needed with points and extrapolation. The axis of labels is logarithmic."""
     points, ahead = found["points"], found["extrapolation"]
     source = found["source_score"]
-    values = [item["score"] for item in (*points, *ahead)] + [source]
+    values = [item["score"] for item in (*points, *ahead)] + ([] if source is None else [source])
     values += [item["low"] for item in ahead] + [item["high"] for item in ahead]
     low, high = _range(values)
     first, last = points[0]["labels"], (ahead or points)[-1]["labels"]
@@ -38,11 +38,10 @@ def learning_curve(found: Mapping[str, Any], *, title: str, description: str) ->
         shapes.append(
             svg.path([start, *((x(item["labels"]), y(item["score"])) for item in ahead)], "expected")
         )
-    shapes += [
-        svg.line(_LEFT, y(source), _RIGHT, y(source), "source-line"),
-        svg.text(_RIGHT, y(source) - 4, "source as it is", "tick", anchor="end"),
-        svg.path([(x(item["labels"]), y(item["score"])) for item in points], "measured"),
-    ]
+    if source is not None:
+        shapes.append(svg.line(_LEFT, y(source), _RIGHT, y(source), "source-line"))
+        shapes.append(svg.text(_RIGHT, y(source) - 4, "source as it is", "tick", anchor="end"))
+    shapes.append(svg.path([(x(item["labels"]), y(item["score"])) for item in points], "measured"))
     for item in points:
         here, error = x(item["labels"]), item["error"]
         spread = svg.line(here, y(item["score"] - error), here, y(item["score"] + error), "whisker")

@@ -21,7 +21,7 @@ from shared.errors import InvalidInput
 from shared.modeling import Alignment, BadCell, Model, Prediction, align
 from shared.tables import joint_columns, open_writer, profile, read
 from worker.handlers.base import Assignment, Context, Outcome, OutputFile, TableFiles
-from worker.handlers.source import open_model
+from worker.handlers.source import model_file, open_model
 
 PART_ROWS = 1_000_000
 """Rows of one output file, unless `shard_rows` says otherwise."""
@@ -34,8 +34,8 @@ _ERROR_SCHEMA = pa.schema(
 
 
 def run(assignment: Assignment, context: Context) -> Outcome:
-    """Score `assignment.tables["dataset"]` with `assignment.model`; the outputs are still local files."""
-    model = open_model(assignment)
+    """Score `assignment.tables["dataset"]` with the spec's model; the outputs are still local files."""
+    model = open_model(model_file(assignment, assignment.spec["model"]))
     table = _known(assignment.tables["dataset"], context)
     spec = assignment.spec
     kept = _kept_columns(spec, table.columns)

@@ -69,9 +69,11 @@ def labelled(
     features: Sequence[str] | None,
     task: Literal["auto"] | Task,
     warn: Warn,
+    *,
+    least_classes: int = 2,
 ) -> Labelled:
     """Choose the features, resolve the task, read the labels; rows without a target are left out with a
-    warning.
+    warning. With fewer classes than `least_classes` there is nothing to learn.
 
     Raises InvalidInput: unknown_column, no_features, one_class, too_many_classes, target_not_numeric,
     target_not_categorical, too_few_rows.
@@ -85,7 +87,7 @@ def labelled(
     if task == "regression":
         return Labelled(table, wanted, described_target, task, (), _amounts(values, described_target))
     classes, codes = _labels(values, described_target)
-    if len(classes) < 2:
+    if len(classes) < least_classes:
         raise InvalidInput(
             f"the target {target!r} has only one class: {classes[0]!r}" if classes else "there are no labels",
             code="one_class",

@@ -43,7 +43,7 @@ def labels_needed(
     train: Labelled,
     test: Labelled | None,
     *,
-    source_score: float,
+    source_score: float | None,
     seed: int,
     repeats: int = REPEATS,
 ) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _fitted(fit: Fit, rows: Labelled, test: Labelled) -> Array | None:
     return row_scores(model, test)
 
 
-def _answer(curves: Curves, rows: int, source_score: float) -> dict[str, Any]:
+def _answer(curves: Curves, rows: int, source_score: float | None) -> dict[str, Any]:
     ahead: list[dict[str, Any]] = []
     more = None
     for multiple in MULTIPLES:
@@ -159,10 +159,9 @@ def _answer(curves: Curves, rows: int, source_score: float) -> dict[str, Any]:
         "flat": f"even {MULTIPLES[-1]:g} times as many labels bring less than {2 * WORTH:g}",
         "unknown": "the scores of these few rows are too uncertain to say what more of them would bring",
     }
-    behind = curves.score(rows).mean < source_score
-    beats = (
-        next((item["labels"] for item in ahead if item["score"] >= source_score), None) if behind else None
-    )
+    beats = None
+    if source_score is not None and curves.score(rows).mean < source_score:
+        beats = next((item["labels"] for item in ahead if item["score"] >= source_score), None)
     return {
         "exponent": curves.exponent,
         "extrapolation": ahead,

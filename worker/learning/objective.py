@@ -81,5 +81,5 @@ class Objective:
                 continue
             pull = w - self.anchor[position] if self.anchor is not None else w
             g += (self.alpha / self.rows) * pull
-            penalty += float(np.square(pull).sum(dtype=np.float64))
+            penalty += float(np.vdot(pull, pull))
         return total / rows + 0.5 * self.alpha / self.rows * penalty, gradient

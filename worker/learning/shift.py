@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from shared.contracts.specs import PreprocessingSpec
 from shared.contracts.tables import Column
 from shared.modeling.columns import Table
@@ -65,13 +68,54 @@ def shift(
         ),
         "label_shift": label_shift(source, target, model, baseline, seed),
         "source_loss": _source_loss(model, there, source_metrics),
-        "columns": {
-            "missing": sorted(absent),
-            "extra": list(columns.get("extra") or ()),
-            "mistyped": list(columns.get("mistyped") or ()),
-        },
+        "columns": _deviations(columns),
     }
     return found | of_shift(found)
+
+
+def unlabelled_shift(
+    source: Table | None,
+    target: Table,
+    features: Sequence[Column],
+    model: Model | None,
+    baseline: Mapping[str, Any],
+    *,
+    seed: int,
+    columns: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The same where no labels are given: of the inputs alone. Both tables have the columns `features`."""
+    items = [item for item in features if item.name not in (columns.get("missing") or ())]
+    here, there = None if source is None else _some(source, seed), _some(target, seed)
+    encoder = None if model is None else model.encoder
+    found: dict[str, Any] = {
+        "rows": {
+            "source": here.num_rows if here is not None else None,
+            "target": there.num_rows,
+            "source_total": source.num_rows if source is not None else baseline.get("rows"),
+            "target_total": target.num_rows,
+            "sampled": there is not target or here is not source,
+        },
+        **inputs_shift(here, there, items, encoder, baseline, seed=seed),
+        "label_shift": {"shifted": None, "reason": "no column with labels was named"},
+        "source_loss": None,
+        "columns": _deviations(columns),
+    }
+    return found | of_shift(found)
+
+
+def _some(table: Table, seed: int) -> Table:
+    if table.num_rows <= MAX_ROWS:
+        return table
+    drawn = np.random.RandomState(seed % 2**32).permutation(table.num_rows)[:MAX_ROWS]
+    return table.take(pa.array(np.sort(drawn)))
+
+
+def _deviations(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "missing": sorted(columns.get("missing") or ()),
+        "extra": list(columns.get("extra") or ()),
+        "mistyped": list(columns.get("mistyped") or ()),
+    }
 
 
 def inputs_shift(
