@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from shared.modeling.model import Model
 from worker.learning.assessment import Assessment
 from worker.learning.data import Labelled
 from worker.learning.estimators import Hooks
@@ -20,9 +19,9 @@ from worker.learning.scores import headline_metric
 from worker.learning.sentences import of_report
 from worker.learning.shift import shift
 from worker.learning.significance import CONFIDENCE, Gain, accuracy_gain, r2_gain
-from worker.learning.strategies import Transfer
+from worker.learning.strategies import Candidate, Transfer
 from worker.learning.target import Target
-from worker.learning.tuning import Tuned, tune
+from worker.learning.tuning import Tuned
 
 OnStep = Callable[[int, int], None]
 
@@ -132,10 +131,24 @@ def _explained_rows(found: FineTune) -> Labelled:
 def _labels_needed(found: FineTune, source_score: float | None) -> dict[str, Any]:
     data, plan = found.target.data, found.assessed.plan
 
-    def fit(rows: Labelled) -> Model:
-        return tune(found.transfer, found.strategy, rows, hooks=Hooks(), on_fit=lambda *_: None).model
-
+    candidate = _growing(found)
     train, test = (data, None)
     if plan.method == "holdout":
         train, test = (data.take(rows) for rows in plan.rounds[0])
-    return labels_needed(fit, train, test, source_score=source_score, seed=found.transfer.seed)
+    curve = labels_needed(
+        lambda rows: candidate.fit(rows, Hooks()),
+        train,
+        test,
+        source_score=source_score,
+        seed=found.transfer.seed,
+    )
+    return curve | {"strategy": candidate.strategy, "parameters": dict(candidate.parameters)}
+
+
+def _growing(found: FineTune) -> Candidate:
+    """Whose score is followed as labels grow: the heaviest candidate that uses labels at all. A dozen whole comparisons
+    would take longer than the fine-tune."""
+    learning = [item for item in found.published.candidates if item.candidate.strategy != "source_only"]
+    if not learning:
+        return found.transfer.candidates(found.strategy)[0]
+    return max(learning, key=lambda item: (item.weight, item.score)).candidate

@@ -128,6 +128,8 @@ def reason_of_block(report: Mapping[str, Any]) -> str:
 def _headline(report: Mapping[str, Any]) -> str:
     gain, over = report["gain"], _BASELINE.get(report["gain"]["over"], report["gain"]["over"])
     value = signed(gain["value"])
+    if gain["value"] == gain["low"] == gain["high"] == 0:
+        return f"The fine-tuned model is as good as {over}: it gets the very same rows right."
     if report["verdict"] == "improved":
         return f"Fine-tuning helped: {value} of {report['metric']} over {over}, more than chance explains."
     if report["verdict"] == "negative_transfer":
@@ -153,6 +155,8 @@ def _advice(report: Mapping[str, Any]) -> str:
 
 def _gain(report: Mapping[str, Any]) -> str:
     gain = report["gain"]
+    if gain["value"] == gain["low"] == gain["high"] == 0:
+        return "The fine-tuned model and the better of source and scratch are right on the very same rows."
     return (
         f"The fine-tuned model differs by {signed(gain['value'])} from the better of source and scratch; with "
         f"{gain['confidence']:.0%} confidence the true difference is between {signed(gain['low'])} and "

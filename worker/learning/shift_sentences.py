@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.learning.wording import amount, listed, percent, points, quantity
+from worker.learning.wording import amount, listed, percent, points, quantity, signed
 
 #: Columns that a sentence names.
 NAMED = 3
@@ -113,7 +113,9 @@ def _source(found: Mapping[str, Any] | None) -> str:
     if here is None:
         return f"{told}."
     if _lost(found):
-        return f"{told}, against {points(here)} at home: it loses {points(here - there)} by moving."
+        return (
+            f"{told}, against {points(here)} at home: it loses {signed(here - there).lstrip('+')} by moving."
+        )
     return f"{told}, against {points(here)} at home: it holds."
 
 
