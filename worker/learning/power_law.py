@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 INTERVAL = 0.8
 #: Exponents reported range from 0.1 for hard problems to 1 for parametric rates.
 _EXPONENTS = np.linspace(0.1, 1.0, 19)
-#: The error that remains with any number of rows, as a share of the smallest error measured.
+#: The error that remains with any number of rows, as a share of that measured on most.
 _FLOORS = np.linspace(0.0, 1.0, 41)
 #: Standard deviations around the best b, and how dense the normal distribution is there.
 _STEPS = np.linspace(-2.5, 2.5, 11)
@@ -75,7 +75,7 @@ class Curves:
 def fitted(rows: Array, errors: Array, covariance: Array) -> Curves:
     """rows, errors (points,); covariance (points, points) of the errors."""
     precision = np.linalg.inv(covariance + _MISFIT**2 * np.eye(len(rows)))
-    floors = _FLOORS * max(float(errors.min()), 1e-3)
+    floors = _FLOORS * max(float(errors[-1]), 1e-3)
     a, c = (grid.ravel() for grid in np.meshgrid(floors, _EXPONENTS, indexing="ij"))
     unit = float(rows.min())
     shape = (rows[None, :] / unit) ** -c[:, None]
