@@ -1,6 +1,6 @@
 """A fine-tune's report as one HTML page that needs nothing but itself: no script, no font, no image from elsewhere.
 
-sections.py    the report's parts → questions, answers, plots and tables
+sections.py    the parts in order: comparison.py, reasons.py, shifts.py, mistakes.py; parts.py what each consists of
 bars.py, curve.py, matrix.py    plots as SVG; svg.py the shapes they are made of
 """
 
@@ -37,9 +37,19 @@ def render(report: Mapping[str, Any], version: ModelVersion) -> str:
         version=version,
         words=report.get("summary") or {},
         verdict=_VERDICTS.get(report["verdict"], report["verdict"]),
+        measured=_measured(report),
         sections=sections(report),
         style=Markup(_style()),  # noqa: S704  a file of ours
     )
+
+
+def _measured(report: Mapping[str, Any]) -> str:
+    """How the models were measured, in a phrase."""
+    evaluation = report.get("evaluation") or {}
+    fitted, tested = f"{report['n_train']:,}", f"{report['n_test']:,}"
+    if evaluation.get("method") == "cross_validation":
+        return f"measured on {tested} target rows in {evaluation['folds']} folds, each left out once"
+    return f"fitted on {fitted} target rows, measured on {tested} others"
 
 
 @cache

@@ -18,6 +18,7 @@ from worker.learning.data import Labelled
 from worker.learning.power_law import Curves, fitted
 from worker.learning.scores import headline_metric, row_scores
 from worker.learning.sentences import of_labels_needed
+from worker.learning.splitting import folds
 
 Array = npt.NDArray[np.float64]
 Fit = Callable[[Labelled], Model]
@@ -27,8 +28,6 @@ SHARES = (0.25, 0.4, 0.65, 1.0)
 REPEATS = 3
 #: On fewer labelled rows there is no curve to speak of.
 MIN_ROWS = 15
-#: Of the rows, where there is no test set: held out anew in every repeat.
-TEST_SHARE = 0.3
 #: Test rows that are predicted in each fit, at most.
 MAX_TEST_ROWS = 5_000
 #: How many times the labels it looks ahead; further is a guess.
@@ -50,7 +49,7 @@ def labels_needed(
     """{points, extrapolation, outcome: pays | flat | unknown, more_labels, beats_source_at, reason, …} as JSON.
 
     `fit` is called len(SHARES) · repeats times at most, never with more rows than `train`. With `test` the subsets are
-    nested in `train`; without (few rows, cross-validated) each repeat holds out other rows of `train`. source_score:
+    nested in `train`; without (few rows, cross-validated) each repeat holds out another part of `train`. source_score:
     the source's own score on the same kind of rows, which the curve has to pass.
     """
     found: dict[str, Any] = {
@@ -74,7 +73,7 @@ def labels_needed(
     if len(sizes) < 3:
         found["reason"] = "on small subsets no model could be fitted, so there is no curve"
         return found | of_labels_needed(found)
-    mean, covariance = summary(scores)
+    mean, covariance = summary(scores, hits=train.task == "classification")
     found["points"] = [
         {"labels": int(size), "score": float(score), "error": float(np.sqrt(variance))}
         for size, score, variance in zip(sizes, mean, np.diag(covariance), strict=True)
@@ -89,13 +88,14 @@ def measured(
     """(sizes,) and (sizes, repeats, rows): each row's score under a fit on that many rows; NaN where not tested."""
     rows = train.rows if test is None else min(test.rows, MAX_TEST_ROWS)
     tested = None if test is None else test.sample(MAX_TEST_ROWS, seed)
-    pool = train.rows - round(TEST_SHARE * train.rows) if test is None else train.rows
+    fold = folds(train.y, max(repeats, 2), seed, stratify=train.task == "classification")
+    pool = train.rows - int(np.bincount(fold).max()) if test is None else train.rows
     sizes = np.unique([max(5, round(share * pool)) for share in SHARES])
     scores = np.full((len(sizes), repeats, rows), np.nan)
     random = np.random.RandomState(seed % 2**32)
     for repeat in range(repeats):
-        order = random.permutation(train.rows)
-        held = np.sort(order[pool:])
+        held = np.flatnonzero(fold == repeat)
+        order = random.permutation(np.flatnonzero(fold != repeat) if tested is None else train.rows)
         against = train.take(held) if tested is None else tested
         for place, size in enumerate(sizes):
             if tested is not None and size == train.rows and repeat:
@@ -110,18 +110,25 @@ def measured(
     return sizes[usable].astype(np.float64), scores[usable]
 
 
-def summary(scores: Array) -> tuple[Array, Array]:
+def summary(scores: Array, *, hits: bool) -> tuple[Array, Array]:
     """The mean score of each size (sizes,), and the covariance of these means (sizes, sizes).
 
     The same rows are tested at every size, so most of the noise is common to all and does not bend the curve: hence the
-    covariance over rows. What the choice of subsets adds is each size's own.
+    covariance over rows. What the choice of subsets adds is each size's own, and is taken together over sizes, as a few
+    repeats say little about one. It is not divided by their number, since they share most of their rows. `hits`: scores
+    are 0 or 1, and then a few rows that are all right prove no perfection: the share of errors is one more in two more.
     """
     by_repeat = np.nanmean(scores, axis=2)
     tested = ~np.isnan(scores).all(axis=(0, 1))
     by_row = np.nanmean(scores[:, :, tested], axis=1)
-    over_rows = np.atleast_2d(np.cov(by_row)) / by_row.shape[1]
-    over_repeats = by_repeat.var(axis=1, ddof=1) / by_repeat.shape[1] if by_repeat.shape[1] > 1 else 0.0
-    return by_repeat.mean(axis=1), over_rows + np.diag(over_repeats * np.ones(len(scores)))
+    rows = by_row.shape[1]
+    covariance = np.atleast_2d(np.cov(by_row)) / rows
+    own = float(by_repeat.var(axis=1, ddof=1).mean()) if by_repeat.shape[1] > 1 else 0.0
+    if hits:
+        errors = (rows * (1 - by_row.mean()) + 1) / (rows + 2)
+        lacking = max(errors * (1 - errors) / rows - float(np.diag(covariance).mean()), 0.0)
+        covariance, own = covariance + lacking, own + lacking
+    return by_repeat.mean(axis=1), covariance + own * np.eye(len(scores))
 
 
 def _fitted(fit: Fit, rows: Labelled, test: Labelled) -> Array | None:

@@ -16,15 +16,15 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 INTERVAL = 0.8
-#: Exponents reported range from 0.1 for hard problems to 1 for parametric rates; a little more is allowed.
-_EXPONENTS = np.linspace(0.1, 1.5, 29)
-#: The error that remains with any number of rows, as a share of the smallest error measured.
+#: Exponents reported range from 0.1 for hard problems to 1 for parametric rates.
+_EXPONENTS = np.linspace(0.1, 1.0, 19)
+#: The error that remains with any number of rows, as a share of that measured on most.
 _FLOORS = np.linspace(0.0, 1.0, 41)
 #: Standard deviations around the best b, and how dense the normal distribution is there.
 _STEPS = np.linspace(-2.5, 2.5, 11)
 _DENSITY = np.exp(-np.square(_STEPS) / 2)
 #: Deviation of a power law from the truth, in score: no curve is believed to be exact.
-_MISFIT = 0.005
+_MISFIT = 0.007
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,17 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Many (a, b, c) side by side, and the weight of each; weights sum to 1."""
+    """Many a + b · (n / unit)^(-c) side by side, and the weight of each; weights sum to 1.
+
+    The unit is the smallest number of rows measured, so that b is what the error there can still lose, whatever c: as
+    likely to be large as small. Taken at n = 1, steep curves would count for more than others, for no reason.
+    """
 
     a: Array
     b: Array
     c: Array
     weights: Array
+    unit: float
 
     @property
     def exponent(self) -> float:
@@ -52,11 +57,11 @@ class Curves:
 
     def score(self, rows: int) -> Estimate:
         """1 - error on so many rows."""
-        return self._estimate(1.0 - self.a - self.b * rows**-self.c)
+        return self._estimate(1.0 - self.a - self.b * (rows / self.unit) ** -self.c)
 
     def gain(self, rows: int, more: int) -> Estimate:
         """What `more` rows in all bring over `rows`."""
-        return self._estimate(self.b * (rows**-self.c - more**-self.c))
+        return self._estimate(self.b * ((rows / self.unit) ** -self.c - (more / self.unit) ** -self.c))
 
     def _estimate(self, values: Array) -> Estimate:
         order = np.argsort(values)
@@ -70,9 +75,10 @@ class Curves:
 def fitted(rows: Array, errors: Array, covariance: Array) -> Curves:
     """rows, errors (points,); covariance (points, points) of the errors."""
     precision = np.linalg.inv(covariance + _MISFIT**2 * np.eye(len(rows)))
-    floors = _FLOORS * max(float(errors.min()), 1e-3)
+    floors = _FLOORS * max(float(errors[-1]), 1e-3)
     a, c = (grid.ravel() for grid in np.meshgrid(floors, _EXPONENTS, indexing="ij"))
-    shape = rows[None, :] ** -c[:, None]
+    unit = float(rows.min())
+    shape = (rows[None, :] / unit) ** -c[:, None]
     above = errors[None, :] - a[:, None]
     curvature = np.einsum("gi,ij,gj->g", shape, precision, shape)
     best = np.einsum("gi,ij,gj->g", shape, precision, above) / curvature
@@ -89,4 +95,5 @@ def fitted(rows: Array, errors: Array, covariance: Array) -> Curves:
         b.ravel(),
         (c[:, None] * spread).ravel(),
         (weights / weights.sum()).ravel(),
+        unit,
     )
