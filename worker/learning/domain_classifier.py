@@ -120,7 +120,7 @@ def _linear(X: Array, y: Array, X_test: Array) -> Array:
 
 
 def _boosting(seed: int) -> Score:
-    """Without class weights: they change no ranking worth having, and scikit-learn bins weighted rows 20 times slower."""
+    """Without class weights: ranks need none, and scikit-learn bins weighted rows 20 times slower."""
 
     def score(X: Array, y: Array, X_test: Array) -> Array:
         model = HistGradientBoostingClassifier(
