@@ -143,6 +143,8 @@ def test_labels_are_renamed_and_the_report_says_so(tmp_path, source):
     assert report["labels"] == {"new": [], "absent": [], "renamed": mapped}
     assert report["source_only"]["accuracy"] > 0.9
     assert set(load(outcome.artifact.read_bytes()).classes) == {"cat", "dog", "owl"}
+    straight = tuned(tmp_path / "straight", source, named(X, y)).result["report"]
+    assert report["fine_tuned"] == straight["fine_tuned"], "what labels are called changes nothing"
     unmapped = tuned(tmp_path / "unmapped", source, german).result["report"]
     assert unmapped["labels"]["new"] == ["Hund", "Katze"]
     assert unmapped["source_only"]["accuracy"] < 0.5

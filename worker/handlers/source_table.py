@@ -21,6 +21,7 @@ from worker.handlers.base import Assignment, Context, ModelFile, TableFiles
 from worker.handlers.reporting import read_table
 from worker.handlers.sampling import read_rows
 from worker.learning.data import Labelled, labelled
+from worker.learning.labels import with_labels_of
 from worker.learning.splitting import Rows, hold_out
 from worker.learning.target import Reference, Renames, align_target, needed_columns
 
@@ -96,6 +97,8 @@ def _split(
     table = read_table(files, [column], context)
     table = table.append_column(number.name, pa.array(np.arange(table.num_rows)))
     data = labelled(table, [column, number], target, [number.name], model.task, _unsaid)
+    if data.task == "classification":
+        data = with_labels_of(model.classes, data, Renames.of(made_by).labels)
     numbers = data.table.column(number.name).to_numpy()
     evaluation = TransferEvaluation.model_validate(made_by.get("evaluation") or {})
     if made_by.get("refit"):

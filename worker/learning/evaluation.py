@@ -172,7 +172,7 @@ def _spread(
 
 def _roc_auc(truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> float | None:
     count = probabilities.shape[1]
-    if len(np.unique(truth)) < count:
+    if count < 2 or len(np.unique(truth)) < count:
         return None
     if count == 2:
         return _finite(metrics.roc_auc_score(truth, probabilities[:, 1]))

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from shared.errors import InvalidInput
 from shared.modeling.model import Label
 from shared.modeling.parsing import parse_boolean, parse_number, shown
 from shared.pointers import pointer
+from worker.learning.data import Labelled
+
+
+def with_labels_of(source: Sequence[Label], data: Labelled, mapped: Mapping[str, Label]) -> Labelled:
+    """The same rows, labelled as the source would. Classes are sorted, as they are in any table, so that what follows
+    from their order (folds, rounding) does not depend on what the target calls them. Raises as `renamed_labels`."""
+    found = renamed_labels(source, data.classes, mapped)
+    order = sorted(range(len(found)), key=lambda code: found[code])
+    return replace(data, classes=tuple(found[code] for code in order), y=np.argsort(order)[data.y])
 
 
 def renamed_labels(

@@ -63,7 +63,7 @@ class Objective:
             if position:
                 flow = flow @ weights[2 * position].T
                 flow *= inputs[position] > 0
-        return value, gradient
+        return float(value.sum(dtype=np.float64)), gradient
 
     def _activations(self, weights: Weights, X: Array) -> list[Array]:
         inputs = [X]

@@ -136,7 +136,7 @@ def _labels_needed(found: FineTune, source_score: float | None) -> dict[str, Any
     if plan.method == "holdout":
         train, test = (data.take(rows) for rows in plan.rounds[0])
     curve = labels_needed(
-        lambda rows: candidate.fit(rows, Hooks()),
+        lambda rows: candidate.fit(found.transfer.encoded(rows), Hooks()),
         train,
         test,
         source_score=source_score,

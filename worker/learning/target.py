@@ -16,7 +16,7 @@ from shared.modeling.alignment import align
 from shared.modeling.columns import Table
 from shared.modeling.model import Label, Model
 from worker.learning.data import Labelled, labelled
-from worker.learning.labels import renamed_labels
+from worker.learning.labels import with_labels_of
 
 Warn = Callable[[str], None]
 
@@ -101,7 +101,7 @@ def align_target(
     """Align a table with known labels to the source.
 
     `columns` describes the whole table, also columns that were not read. Raises what `labelled`, `align_columns` and
-    `renamed_labels` raise.
+    `with_labels_of` raise.
     """
     reference = source if isinstance(source, Reference) else Reference.of(source)
     renames = renames or Renames()
@@ -111,7 +111,7 @@ def align_target(
     data = replace(data, table=aligned.table, features=aligned.features)
     if data.task == "regression":
         return Target(data, aligned.absent, aligned.report, None)
-    data = replace(data, classes=renamed_labels(reference.classes, data.classes, renames.labels))
+    data = with_labels_of(reference.classes, data, renames.labels)
     return Target(data, aligned.absent, aligned.report, _labels(reference, data, renames))
 
 
