@@ -108,14 +108,13 @@ def test_fine_tuning_reports_everything_on_the_same_rows(tmp_path):
     assert {item["strategy"] for item in report["candidates"]} == {
         "source_only",
         "scratch",
-        "continue",
+        "restandardize",
         "l2_sp",
-        "new_head",
+        "stack",
     }
-    top = max(item["cv_score"] for item in report["candidates"])
-    assert any(
-        item["strategy"] == report["strategy"] and item["cv_score"] == top for item in report["candidates"]
-    )
+    assert sum(item["weight"] for item in report["candidates"]) == pytest.approx(1.0)
+    kept = {item["strategy"] for item in report["candidates"] if item["weight"] > 0}
+    assert report["strategy"] == "blend" or {report["strategy"]} == kept
     assert set(report["gain"]) == {"value", "over", "low", "high", "confidence"}
     better = max(report["source_only"]["accuracy"], report["scratch"]["accuracy"])
     assert report["gain"]["value"] == pytest.approx(report["fine_tuned"]["accuracy"] - better)

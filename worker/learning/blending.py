@@ -27,7 +27,7 @@ from worker.learning.selection import OutOfFold
 
 Vector = npt.NDArray[np.float64]
 
-RATE = 0.35
+RATE = 0.3
 HALF_ROWS = 50
 #: The share of a uniform guess in every likelihood: no candidate is ruled out by one row.
 GUESS = 0.02
