@@ -96,13 +96,8 @@ def labels_section(report: Json) -> Section | None:
     if found.get("points"):
         drawing = learning_curve(found, title="Learning curve", description=found["sentence"])
         caption = f"{metric_name(found['metric'])} against labelled rows; the band holds 80 % of what the scores allow"
-        plots = (
-            Plot(
-                drawing,
-                caption,
-                (("tuned", f"{found.get('strategy') or 'the model'}, measured and then expected"),),
-            ),
-        )
+        followed = f"{found.get('strategy') or 'the model'}, measured and then expected"
+        plots = (Plot(drawing, caption, (("tuned", followed),)),)
         measured = [(f"{item['labels']:,}", score(item["score"]), "measured") for item in found["points"]]
         expected = [
             (
