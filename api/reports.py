@@ -12,7 +12,7 @@ from api import report_page
 from api.auth import project
 from api.wiring import services
 
-blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/models", tag="Models")
+blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/models", tag="Reports")
 
 _HTML, _JSON = "text/html", "application/json"
 _ANSWERS: dict[int, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from api.report_page.bars import Bar, Group, Mark, bar_chart
 from api.report_page.parts import (
@@ -103,18 +104,25 @@ def _candidates(tried: Sequence[Json], metric: str) -> Plot:
         title="Candidates in cross-validation",
         description=listed((group.label, group.bars[0].shown) for group in groups),
     )
-    legend = (("tuned", "part of the model"), ("muted", "tried"))
+    legend = (("tuned", "in the model, with its share"), ("muted", "tried"))
     return Plot(
         drawing, f"{metric_name(metric)} out of fold on training rows, ± one deviation over folds", legend
     )
 
 
 def _candidate(item: Json) -> str:
-    parameters = ", ".join(f"{name} {value}" for name, value in (item.get("parameters") or {}).items())
+    """Its strategy, what it was given, and its share of a blend."""
+    given = [_parameter(name, value) for name, value in (item.get("parameters") or {}).items()]
     weight = item.get("weight")
-    parts = [str(item["strategy"]), f"({parameters})" if parameters else ""]
-    parts.append(f"· {percent(weight)} of the blend" if weight and weight < 0.995 else "")
-    return " ".join(part for part in parts if part)
+    parts = [str(item["strategy"]), *(word for word in given if word)]
+    share = f" · {percent(weight)}" if weight and 0.005 < weight < 0.995 else ""
+    return ", ".join(parts) + share
+
+
+def _parameter(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else ""
+    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
 def _candidate_table(tried: Sequence[Json]) -> Table:

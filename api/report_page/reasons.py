@@ -96,7 +96,8 @@ def labels_section(report: Json) -> Section | None:
     if found.get("points"):
         drawing = learning_curve(found, title="Learning curve", description=found["sentence"])
         caption = f"{metric_name(found['metric'])} against labelled rows; the band holds 80 % of what the scores allow"
-        plots = (Plot(drawing, caption, (("tuned", "measured, and expected further on"),)),)
+        followed = f"{found.get('strategy') or 'the model'}, measured and then expected"
+        plots = (Plot(drawing, caption, (("tuned", followed),)),)
         measured = [(f"{item['labels']:,}", score(item["score"]), "measured") for item in found["points"]]
         expected = [
             (

@@ -120,12 +120,14 @@ def _linear(X: Array, y: Array, X_test: Array) -> Array:
 
 
 def _boosting(seed: int) -> Score:
+    """Without class weights: ranks need none, and scikit-learn bins weighted rows 20 times slower."""
+
     def score(X: Array, y: Array, X_test: Array) -> Array:
         model = HistGradientBoostingClassifier(
             max_iter=40,
             max_leaf_nodes=8,
             min_samples_leaf=5,
-            class_weight="balanced",
+            max_bins=64,
             early_stopping=False,
             random_state=seed % 2**32,
         )

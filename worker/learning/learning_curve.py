@@ -23,8 +23,11 @@ from worker.learning.splitting import folds
 Array = npt.NDArray[np.float64]
 Fit = Callable[[Labelled], Model]
 
-#: Subsets as shares of the training rows; the last is all of them.
-SHARES = (0.25, 0.4, 0.65, 1.0)
+#: Sizes of subsets, from the smallest one in equal ratios to all training rows.
+SIZES = 4
+#: The smallest is a tenth of the rows, but more where that is too few of each label, or in all, to lie on the curve that
+#: the others are on; and it is at most a third, so that there is a curve.
+LEAST_SHARE, MOST_SHARE, LABEL_ROWS, LEAST_ROWS = 0.1, 0.35, 3, 10
 REPEATS = 3
 #: On fewer labelled rows there is no curve to speak of.
 MIN_ROWS = 15
@@ -48,7 +51,7 @@ def labels_needed(
 ) -> dict[str, Any]:
     """{points, extrapolation, outcome: pays | flat | unknown, more_labels, beats_source_at, reason, …} as JSON.
 
-    `fit` is called len(SHARES) · repeats times at most, never with more rows than `train`. With `test` the subsets are
+    `fit` is called SIZES · repeats times at most, never with more rows than `train`. With `test` the subsets are
     nested in `train`; without (few rows, cross-validated) each repeat holds out another part of `train`. source_score:
     the source's own score on the same kind of rows, which the curve has to pass.
     """
@@ -90,7 +93,7 @@ def measured(
     tested = None if test is None else test.sample(MAX_TEST_ROWS, seed)
     fold = folds(train.y, max(repeats, 2), seed, stratify=train.task == "classification")
     pool = train.rows - int(np.bincount(fold).max()) if test is None else train.rows
-    sizes = np.unique([max(5, round(share * pool)) for share in SHARES])
+    sizes = _sizes(pool, len(train.classes))
     scores = np.full((len(sizes), repeats, rows), np.nan)
     random = np.random.RandomState(seed % 2**32)
     for repeat in range(repeats):
@@ -129,6 +132,12 @@ def summary(scores: Array, *, hits: bool) -> tuple[Array, Array]:
         lacking = max(errors * (1 - errors) / rows - float(np.diag(covariance).mean()), 0.0)
         covariance, own = covariance + lacking, own + lacking
     return by_repeat.mean(axis=1), covariance + own * np.eye(len(scores))
+
+
+def _sizes(pool: int, classes: int) -> npt.NDArray[np.int64]:
+    """Ascending; the last is `pool`."""
+    least = min(max(LEAST_SHARE * pool, LABEL_ROWS * classes, LEAST_ROWS), MOST_SHARE * pool)
+    return np.unique(np.geomspace(max(least, 2), pool, SIZES).round().astype(np.int64))
 
 
 def _fitted(fit: Fit, rows: Labelled, test: Labelled) -> Array | None:

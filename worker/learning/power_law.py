@@ -16,8 +16,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 INTERVAL = 0.8
-#: Exponents reported range from 0.1 for hard problems to 1 for parametric rates.
-_EXPONENTS = np.linspace(0.1, 1.0, 19)
+#: Exponents reported range from 0.1 for hard problems to 1 for parametric rates, and a little above on few rows.
+_EXPONENTS = np.linspace(0.1, 1.3, 25)
 #: The error that remains with any number of rows, as a share of that measured on most.
 _FLOORS = np.linspace(0.0, 1.0, 41)
 #: Standard deviations around the best b, and how dense the normal distribution is there.
