@@ -25,8 +25,8 @@ Fit = Callable[[Labelled], Model]
 
 #: Sizes of subsets, from the smallest one in equal ratios to all training rows.
 SIZES = 4
-#: The smallest is a tenth of the rows, but more where that is too few of each label, or in all, to lie on the curve that
-#: the others are on; and it is at most a third, so that there is a curve.
+#: The smallest is a tenth of the rows, but more where that is too few (of each label, or in all) to lie on the curve
+#: that the others are on; and it is at most a third, so that there is a curve.
 LEAST_SHARE, MOST_SHARE, LABEL_ROWS, LEAST_ROWS = 0.1, 0.35, 3, 10
 REPEATS = 3
 #: On fewer labelled rows there is no curve to speak of.
