@@ -8,6 +8,7 @@ can be cross-validated, compared and blended like any other.
     continue      more epochs from the source's weights, with small steps
     l2_sp         a head whose penalty pulls to the source's instead of zero (Li et al., ICML 2018)
     new_head      a fresh head on the target's own label set
+    class_means   a discriminant whose class means move to the target's; a candidate of auto only
     stack         a head on the source's logits or amounts, anchored at the identity (Wolpert, 1992)
     augment       source and target rows, each with a head of its own beside a shared one (Daumé, ACL 2007)
     reweight      source rows weighted by how much they look like the target's (Shimodaira, 2000)
@@ -33,6 +34,7 @@ from shared.errors import InvalidInput
 from shared.modeling.composite import Stack, composite, stock
 from shared.modeling.model import Model
 from shared.modeling.network import Layer, Network
+from worker.learning.class_means import discriminant
 from worker.learning.data import Labelled
 from worker.learning.defaults import batch_rows, plan
 from worker.learning.encoded import Encoded, retargeted
@@ -51,15 +53,29 @@ ANCHOR_ALPHAS = (100.0, 10.0, 1.0)
 HEAD_ALPHAS = (10.0, 1.0)
 #: Of a head without the hidden layers.
 LINEAR_ALPHAS = (30.0, 10.0, 1.0)
+#: How many target rows the source's mean of a class is worth.
+MEAN_PRIORS = (0.0, 1.0, 5.0)
 #: Of a stack, whose few inputs are logits of size 1 to 10.
 STACK_ALPHAS = (10.0, 1.0)
 #: Of heads that are fitted on source rows too.
 BESIDE_ALPHA = 1.0
-#: Adam's steps of `continue`, for networks and for linear families: about a third of the rate that a fit from
-#: nothing uses, and at least so many epochs and steps.
-CONTINUE_RATE = {True: 3e-4, False: 3e-3}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How `continue` goes on: Adam's rate, at least so many steps, and the pull back to the source's weights."""
+
+    rate: float
+    steps: int
+    alpha: float
+
+
+#: Gentle: a third of the rate that a fit from nothing uses, and too few steps to get far. Full: as far as few rows can
+#: take all layers, with the anchor to hold what they say nothing about.
+PACES = {"gentle": Pace(3e-4, 200, 0.0), "full": Pace(1e-3, 600, 1.0)}
+#: A linear family has one layer, and steps that are ten times longer.
+LINEAR_PACE = Pace(3e-3, 200, 0.0)
 CONTINUE_EPOCHS = 50
-CONTINUE_STEPS = 200
 
 Fit = Callable[[Encoded, Hooks], Model]
 
@@ -68,7 +84,7 @@ Fit = Callable[[Encoded, Hooks], Model]
 class Candidate:
     """One strategy with its parameters; `fit` makes a model from labelled target rows.
 
-    fresh: what it makes knows only the labels of those rows.
+    fresh: what it makes knows only the labels of those rows. learns: it can come to know new ones.
     """
 
     strategy: str
@@ -78,6 +94,10 @@ class Candidate:
     @property
     def fresh(self) -> bool:
         return self.strategy in ("scratch", "new_head", "linear")
+
+    @property
+    def learns(self) -> bool:
+        return self.strategy not in ("source_only", "restandardize")
 
 
 @dataclass(frozen=True)
@@ -136,35 +156,37 @@ class Transfer:
             hooks=hooks,
         )
 
-    def go_on(self, rows: Encoded, hooks: Hooks, *, restandardize: bool) -> Model:
+    def go_on(self, rows: Encoded, hooks: Hooks, *, restandardize: bool, pace: str = "gentle") -> Model:
         """`continue`, which is a keyword in Python."""
         model = rows.model(restandardize=restandardize)
+        chosen = PACES[pace] if model.estimator.layers else LINEAR_PACE
         count = rows.data.rows
-        steps_an_epoch = -(-count // batch_rows(count))
-        spec = EstimatorSpec.model_validate(dict(model.estimator_spec))
+        planned = plan(EstimatorSpec.model_validate(dict(model.estimator_spec)), model.task, count)
         steps = replace(
-            plan(spec, model.task, count),
-            loss=head_loss(model.task, plan(spec, model.task, count).loss),
+            planned,
+            loss=head_loss(model.task, planned.loss),
             optimizer="adam",
-            learning_rate=CONTINUE_RATE[bool(model.estimator.layers)],
-            epochs=max(CONTINUE_EPOCHS, CONTINUE_STEPS // steps_an_epoch),
+            learning_rate=chosen.rate,
+            epochs=max(CONTINUE_EPOCHS, chosen.steps // -(-count // batch_rows(count))),
             batch_size=batch_rows(count),
-            tolerance=0.0,
-            alpha=0.0,
+            tolerance=planned.tolerance if chosen.alpha else 0.0,
+            alpha=chosen.alpha,
         )
-        X = model.encoder.transform(rows.data.table)
+        X, y = model.encoder.transform(rows.data.table), rows.coded(rows.data)
         found = refit_network(
             model.estimator,
             X,
-            rows.coded(rows.data),
+            y,
             steps,
             self.seed,
-            anchored=False,
+            anchored=chosen.alpha > 0,
             may_cut=True,
             on_epoch=hooks.epoch,
         )
         record = {"optimizer": "adam", "epochs": steps.epochs, "learning_rate": found.learning_rate}
-        return self._finished(model, found.network, "continue", restandardize=restandardize, **record)
+        return self._finished(
+            model, found.network, "continue", restandardize=restandardize, alpha=chosen.alpha, **record
+        )
 
     def anchored(self, rows: Encoded, hooks: Hooks, *, alpha: float, restandardize: bool) -> Model:
         """`l2_sp`"""
@@ -233,6 +255,22 @@ class Transfer:
         model = rows.model(restandardize=False)
         return self._with_head(model, self._beside.reweighted(rows, self._loss, BESIDE_ALPHA), "reweight")
 
+    def class_means(
+        self, rows: Encoded, hooks: Hooks, *, prior: float, restandardize: bool, hidden: bool = True
+    ) -> Model:
+        """On the hidden layers, or on the inputs."""
+        model = rows.model(restandardize=restandardize)
+        features = rows.features if hidden else rows.inputs
+        statistics = self._beside.statistics(rows, hidden=hidden)
+        head = discriminant(statistics, features(restandardize=restandardize), rows.y, prior=prior)
+        missing = len(rows.classes) - head.weights.shape[1]
+        head = Layer(np.pad(head.weights, ((0, 0), (0, missing))), np.pad(head.bias, (0, missing)))
+        if not hidden:
+            model = replace(model, estimator=replace(model.estimator, layers=()))
+        return self._with_head(
+            model, head, "class_means", prior=prior, restandardize=restandardize, hidden=hidden
+        )
+
     def _regrown(self, rows: Encoded, strategy: str, hooks: Hooks) -> Model:
         model = self.scratch(self._beside.pooled(rows, reweight=strategy == "reweight"), hooks)
         return replace(model, fitted_as=dict(model.fitted_as) | {"strategy": strategy})
@@ -265,18 +303,30 @@ class Transfer:
         if self.source_rows is not None:
             known["augment"] = (Candidate("augment", self.augmented),)
             known["reweight"] = (Candidate("reweight", self.reweighted),)
+        if self.source_rows is not None and self.stock is not None and self.source.task == "classification":
+            known["class_means"] = self._discriminants(self.stock)
         return known
+
+    def _discriminants(self, stock: Model) -> tuple[Candidate, ...]:
+        scalings = (False, True) if rescales(stock.encoder) else (False,)
+        found = _each("class_means", self.class_means, prior=MEAN_PRIORS, restandardize=scalings)
+        if stock.estimator.layers:
+            priors = (MEAN_PRIORS[0], MEAN_PRIORS[-1])
+            found += _each(
+                "class_means", self.class_means, prior=priors, restandardize=scalings[-1:], hidden=(False,)
+            )
+        return found
 
     def _with_weights(self, stock: Model) -> dict[str, tuple[Candidate, ...]]:
         scalings = (False, True) if rescales(stock.encoder) else (False,)
         known: dict[str, tuple[Candidate, ...]] = {
-            "continue": _each(
-                "continue", self.go_on, restandardize=scalings if stock.estimator.layers else (False,)
-            ),
+            "continue": _each("continue", self.go_on, restandardize=(False,)),
             "l2_sp": _each("l2_sp", self.anchored, alpha=ANCHOR_ALPHAS, restandardize=scalings),
             "new_head": _each("new_head", self.new_head, alpha=HEAD_ALPHAS, restandardize=scalings),
         }
         if stock.estimator.layers:
+            known["continue"] = _each("continue", self.go_on, restandardize=scalings, pace=("gentle",))
+            known["continue"] += _each("continue", self.go_on, restandardize=scalings[-1:], pace=("full",))
             known["linear"] = _each("linear", self.linear, alpha=LINEAR_ALPHAS, restandardize=scalings[-1:])
         if True in scalings:
             known["restandardize"] = (
