@@ -13,7 +13,7 @@ SOURCE_ROWS, TARGET_ROWS, FEW_ROWS = slice(0, 800), slice(800, 1000), slice(800,
 FAMILIES = {
     "upright-linear": "logistic_regression",
     "upright-network": "neural_network",
-    "upright-boosting": "gradient_boosting",
+    "upright-forest": "random_forest",
 }
 
 
@@ -137,7 +137,7 @@ def test_regression_models_are_fine_tuned_too(graft: Graft) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["stack", "augment", "reweight"])
-@pytest.mark.parametrize("base", ["upright-linear", "upright-network", "upright-boosting"])
+@pytest.mark.parametrize("base", ["upright-linear", "upright-network", "upright-forest"])
 def test_outputs_and_source_rows_serve_every_family(
     graft: Graft, sources: Json, few: str, base: str, strategy: str
 ) -> None:
@@ -284,7 +284,6 @@ def test_a_bad_field_is_refused_at_its_pointer(
 
 
 def test_trees_have_no_weights_to_start_from(graft: Graft, sources: Json, turned: str) -> None:
-    graft.run(train_body(sources["dataset"], "upright-forest", "random_forest"))
     for strategy in ("continue", "l2_sp", "new_head"):
         assert graft.refused(fine_tune(turned, "upright-forest", strategy=strategy)) == ["/strategy"]
     report = graft.run(fine_tune(turned, "upright-forest"))["result"]["report"]

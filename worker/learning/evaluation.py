@@ -96,7 +96,8 @@ def classification_metrics(
     averages. roc_auc is null unless every class has a test row, as it is undefined then.
     """
     average = "binary" if len(classes) == 2 else "macro"
-    labels = list(range(len(classes)))
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (truth, predicted), 1)
     scores = {
         name: function(truth, predicted, average=average, zero_division=0)
         for name, function in (
@@ -110,7 +111,7 @@ def classification_metrics(
         **{name: _finite(value) for name, value in scores.items()},
         "roc_auc": _roc_auc(truth, probabilities),
         "log_loss": _finite(log_loss(truth, probabilities)),
-        "confusion_matrix": metrics.confusion_matrix(truth, predicted, labels=labels).tolist(),
+        "confusion_matrix": confusion.tolist(),
         "classes": list(classes),
         "n_test": len(truth),
     }
