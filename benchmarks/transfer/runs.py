@@ -70,6 +70,7 @@ def fit_run(run: Run, out: Path) -> None:
             "truth": compared.truth,
             "fold": compared.fold,
             "unseen": compared.unseen,
+            "foreign": compared.foreign,
             "classes": np.array(compared.classes),
             "test": test,
             "test_truth": truth,
@@ -85,7 +86,8 @@ def scored(run: Run, out: Path) -> dict[str, float] | None:
         if "test" not in kept:
             return None
         outputs, truth, test, test_truth = (kept[n] for n in ("outputs", "truth", "test", "test_truth"))
-        fold, unseen, classes = kept["fold"], kept["unseen"], tuple(kept["classes"].tolist())
+        fold, classes = kept["fold"], tuple(kept["classes"].tolist())
+        unseen, foreign = kept["unseen"], kept["foreign"]
     transfer = transfer_like(run.family, regression=not classes)
     candidates = all_candidates(transfer)
 
@@ -95,7 +97,7 @@ def scored(run: Run, out: Path) -> dict[str, float] | None:
         part = tuple(candidates[k] for k in chosen)
         if len(chosen) == 1:
             return score(test[chosen[0]], test_truth)
-        members = weighed(OutOfFold(part, classes, truth, outputs[chosen], fold, unseen), strategy)
+        members = weighed(OutOfFold(part, classes, truth, outputs[chosen], fold, unseen, foreign), strategy)
         said = (
             item.weight * (sharpened(test[k], item.sharpness) if classes else test[k])
             for k, item in zip(chosen, members, strict=True)

@@ -184,7 +184,8 @@ def found(outputs, truth, strategies, unseen=None) -> OutOfFold:
     outputs = np.asarray(outputs, float)
     classes = tuple(range(outputs.shape[2])) if outputs.ndim == 3 else ()
     unseen = np.zeros(len(truth), bool) if unseen is None else np.asarray(unseen)
-    return OutOfFold(candidates, classes, truth, outputs, np.zeros(len(truth), int), unseen)
+    nothing = np.zeros(len(truth), int)
+    return OutOfFold(candidates, classes, truth, outputs, nothing, unseen, nothing.astype(bool))
 
 
 def said(truth, probability: float):

@@ -10,8 +10,9 @@ Confidence. A candidate that is right but too modest, or wrong but too sure, is 
 knowledge. From CALIBRATED_ROWS rows on, each is therefore first given its own temperature (Guo et al., ICML 2017).
 
 Labels. Leaving a fold out may leave a label's only rows out. What was fitted on the target alone cannot know that
-label then, though the model that is published will; such a row says nothing about it, and counts as a guess among
-all labels. That is worse than any source which knows the label, and better than one that is sure of another.
+label then, though the model that is published will, and neither can anything that learns if the label is new to the
+source too. Such a row says nothing about them, and counts as a guess among all labels. That is worse than any source
+which knows the label, and better than one that is sure of another.
 """
 
 from __future__ import annotations
@@ -52,10 +53,8 @@ def blend(found: OutOfFold) -> Shares:
     """The prior is equal among strategies, and within a strategy among its parameters."""
     sharpness = np.ones(len(found.candidates))
     if found.classes and len(found.truth) >= CALIBRATED_ROWS:
-        fresh = [item.fresh for item in found.candidates]
-        for number, outputs in enumerate(found.outputs):
-            known = ~found.unseen if fresh[number] else np.ones(len(found.truth), np.bool_)
-            sharpness[number] = _sharpness(outputs[known], found.truth[known])
+        for number, known in enumerate(~_unknowable(found)):
+            sharpness[number] = _sharpness(found.outputs[number][known], found.truth[known])
     logs = _normal(found) if not found.classes else _categorical(found, sharpness)
     prior = _prior([item.strategy for item in found.candidates])
     share = logs.shape[1] / (logs.shape[1] + HALF_ROWS)
@@ -86,9 +85,16 @@ def _categorical(found: OutOfFold, sharpness: Vector) -> Vector:
             for outputs, factor in zip(found.outputs, sharpness, strict=True)
         ]
     )
-    fresh = np.array([item.fresh for item in found.candidates])
-    logs[np.ix_(fresh, found.unseen)] = -np.log(len(found.classes))
+    logs[_unknowable(found)] = -np.log(len(found.classes))
     return logs
+
+
+def _unknowable(found: OutOfFold) -> npt.NDArray[np.bool_]:
+    """(candidates, n): the row's label could not be known, but will be once the candidate is fitted on all rows."""
+    foreign = found.unseen & found.foreign
+    return np.stack(
+        [found.unseen if item.fresh else foreign & np.bool_(item.learns) for item in found.candidates]
+    )
 
 
 def _logs(outputs: Vector, truth: npt.NDArray[np.int64], factor: float) -> Vector:

@@ -57,7 +57,7 @@ class OutOfFold:
 
     truth: (n,) codes into `classes`, or amounts. outputs: (candidates, n, classes) probabilities, or (candidates, n)
     amounts. fold: (n,). unseen: (n,) the row's label has no other row outside its fold, so that nothing
-    fitted on the target alone can know it.
+    fitted on the target alone can know it. foreign: (n,) the source does not know the row's label.
     """
 
     candidates: tuple[Candidate, ...]
@@ -66,6 +66,7 @@ class OutOfFold:
     outputs: npt.NDArray[np.float64]
     fold: npt.NDArray[np.int64]
     unseen: npt.NDArray[np.bool_]
+    foreign: npt.NDArray[np.bool_]
 
 
 def out_of_fold(
@@ -96,7 +97,8 @@ def out_of_fold(
                 outputs[number][outside] = found.values
             on_fit(part * len(candidates) + number + 1, count * len(candidates))
     truth = positions(data.classes, classes)[data.y] if classification else data.y
-    return OutOfFold(tuple(candidates), classes, truth, outputs, fold, unseen)
+    foreign = truth >= len(transfer.source.classes) if classification else np.zeros(data.rows, np.bool_)
+    return OutOfFold(tuple(candidates), classes, truth, outputs, fold, unseen, foreign)
 
 
 def scores(found: OutOfFold) -> list[Scored]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from shared.contracts.specs import Loss
 from shared.modeling.model import Model
 from shared.modeling.network import Layer
+from worker.learning.class_means import ClassStatistics, class_statistics
 from worker.learning.data import Labelled
 from worker.learning.encoded import Encoded
 from worker.learning.evaluation import positions, union
@@ -37,6 +38,7 @@ class SourceRows:
         self.data = data
         self.seed = seed
         self._features: tuple[Array, Array] | None = None
+        self._statistics: dict[bool, ClassStatistics] = {}
 
     def encoded(self, model: Model) -> tuple[Array, Array]:
         """(X, φ) of the rows under the source's own encoder and layers, which no fit changes."""
@@ -44,6 +46,15 @@ class SourceRows:
             X = model.encoder.transform(self.data.table)
             self._features = X, model.estimator.hidden(X)
         return self._features
+
+    def statistics(self, rows: Encoded, *, hidden: bool) -> ClassStatistics:
+        """Of the rows under the source's own encoder and, if `hidden`, layers; the same for every fit."""
+        if hidden not in self._statistics:
+            X, features = self.encoded(rows.model(restandardize=False))
+            y, known = rows.coded(self.data), len(rows.source.classes)
+            kept = y < known
+            self._statistics[hidden] = class_statistics((features if hidden else X)[kept], y[kept], known)
+        return self._statistics[hidden]
 
     def augmented(self, rows: Encoded, loss: Loss, alpha: float) -> Layer:
         """EasyAdapt: φ once for both sides and once for each; the target's head is the shared one plus its own."""

@@ -8,6 +8,7 @@ can be cross-validated, compared and blended like any other.
     continue      more epochs from the source's weights, with small steps
     l2_sp         a head whose penalty pulls to the source's instead of zero (Li et al., ICML 2018)
     new_head      a fresh head on the target's own label set
+    class_means   a discriminant whose class means move to the target's; a candidate of auto only
     stack         a head on the source's logits or amounts, anchored at the identity (Wolpert, 1992)
     augment       source and target rows, each with a head of its own beside a shared one (Daumé, ACL 2007)
     reweight      source rows weighted by how much they look like the target's (Shimodaira, 2000)
@@ -33,6 +34,7 @@ from shared.errors import InvalidInput
 from shared.modeling.composite import Stack, composite, stock
 from shared.modeling.model import Model
 from shared.modeling.network import Layer, Network
+from worker.learning.class_means import discriminant
 from worker.learning.data import Labelled
 from worker.learning.defaults import batch_rows, plan
 from worker.learning.encoded import Encoded, retargeted
@@ -51,6 +53,8 @@ ANCHOR_ALPHAS = (100.0, 10.0, 1.0)
 HEAD_ALPHAS = (10.0, 1.0)
 #: Of a head without the hidden layers.
 LINEAR_ALPHAS = (30.0, 10.0, 1.0)
+#: How many target rows the source's mean of a class is worth.
+MEAN_PRIORS = (0.0, 1.0, 5.0)
 #: Of a stack, whose few inputs are logits of size 1 to 10.
 STACK_ALPHAS = (10.0, 1.0)
 #: Of heads that are fitted on source rows too.
@@ -68,7 +72,7 @@ Fit = Callable[[Encoded, Hooks], Model]
 class Candidate:
     """One strategy with its parameters; `fit` makes a model from labelled target rows.
 
-    fresh: what it makes knows only the labels of those rows.
+    fresh: what it makes knows only the labels of those rows. learns: it can come to know new ones.
     """
 
     strategy: str
@@ -78,6 +82,10 @@ class Candidate:
     @property
     def fresh(self) -> bool:
         return self.strategy in ("scratch", "new_head", "linear")
+
+    @property
+    def learns(self) -> bool:
+        return self.strategy not in ("source_only", "restandardize")
 
 
 @dataclass(frozen=True)
@@ -233,6 +241,22 @@ class Transfer:
         model = rows.model(restandardize=False)
         return self._with_head(model, self._beside.reweighted(rows, self._loss, BESIDE_ALPHA), "reweight")
 
+    def class_means(
+        self, rows: Encoded, hooks: Hooks, *, prior: float, restandardize: bool, hidden: bool = True
+    ) -> Model:
+        """On the hidden layers, or on the inputs."""
+        model = rows.model(restandardize=restandardize)
+        features = rows.features if hidden else rows.inputs
+        statistics = self._beside.statistics(rows, hidden=hidden)
+        head = discriminant(statistics, features(restandardize=restandardize), rows.y, prior=prior)
+        missing = len(rows.classes) - head.weights.shape[1]
+        head = Layer(np.pad(head.weights, ((0, 0), (0, missing))), np.pad(head.bias, (0, missing)))
+        if not hidden:
+            model = replace(model, estimator=replace(model.estimator, layers=()))
+        return self._with_head(
+            model, head, "class_means", prior=prior, restandardize=restandardize, hidden=hidden
+        )
+
     def _regrown(self, rows: Encoded, strategy: str, hooks: Hooks) -> Model:
         model = self.scratch(self._beside.pooled(rows, reweight=strategy == "reweight"), hooks)
         return replace(model, fitted_as=dict(model.fitted_as) | {"strategy": strategy})
@@ -265,7 +289,19 @@ class Transfer:
         if self.source_rows is not None:
             known["augment"] = (Candidate("augment", self.augmented),)
             known["reweight"] = (Candidate("reweight", self.reweighted),)
+        if self.source_rows is not None and self.stock is not None and self.source.task == "classification":
+            known["class_means"] = self._discriminants(self.stock)
         return known
+
+    def _discriminants(self, stock: Model) -> tuple[Candidate, ...]:
+        scalings = (False, True) if rescales(stock.encoder) else (False,)
+        found = _each("class_means", self.class_means, prior=MEAN_PRIORS, restandardize=scalings)
+        if stock.estimator.layers:
+            priors = (MEAN_PRIORS[0], MEAN_PRIORS[-1])
+            found += _each(
+                "class_means", self.class_means, prior=priors, restandardize=scalings[-1:], hidden=(False,)
+            )
+        return found
 
     def _with_weights(self, stock: Model) -> dict[str, tuple[Candidate, ...]]:
         scalings = (False, True) if rescales(stock.encoder) else (False,)
