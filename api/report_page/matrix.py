@@ -11,7 +11,7 @@ from api.report_page import svg
 
 #: More labels than this cannot be read on a phone; those that are confused most are shown.
 MAX_LABELS = 12
-_GUTTER, _HEAD = 62.0, 58.0
+_LETTERS = 9
 
 
 def confusion_matrix(
@@ -24,19 +24,20 @@ def confusion_matrix(
 ) -> Markup:
     """Of the labels `chosen`, in that order. A cell is as dark as its share of the true label's rows."""
     places = [labels.index(label) for label in chosen]
-    side = min((svg.WIDTH - _GUTTER) / max(len(places), 1), 46.0)
+    names = [svg.shortened(labels[place], _LETTERS) for place in places]
+    longest = max((len(name) for name in names), default=0)
+    left, top = 12.0 + 5.5 * longest, 14.0 + 4.5 * longest
+    side = min((svg.WIDTH - left) / max(len(places), 1), 46.0)
     shapes: list[Markup] = []
-    for row, truth in enumerate(places):
-        y = _HEAD + row * side
-        name = svg.shortened(labels[truth], 9)
-        shapes.append(svg.text(_GUTTER - 6, y + side / 2 + 4, name, "tick", anchor="end"))
-        shapes.append(svg.text(_GUTTER + (row + 0.6) * side, _HEAD - 6, name, "tick", turn=-45))
+    for row, (truth, name) in enumerate(zip(places, names, strict=True)):
+        x, y = left + row * side, top + row * side
+        shapes.append(svg.text(left - 6, y + side / 2 + 4, name, "tick", anchor="end"))
+        shapes.append(svg.text(x + side * 0.6, top - 6, name, "tick", turn=-45))
         total = sum(matrix[truth]) or 1
         for column, predicted in enumerate(places):
-            shapes.append(
-                _cell(matrix[truth][predicted], total, labels, (truth, predicted), (column, y), side)
-            )
-    return svg.figure(_HEAD + len(places) * side + 2, title, description, shapes)
+            place = (left + column * side, y)
+            shapes.append(_cell(matrix[truth][predicted], total, labels, (truth, predicted), place, side))
+    return svg.figure(top + len(places) * side + 2, title, description, shapes)
 
 
 def most_confused(matrices: Sequence[tuple[Sequence[Sequence[int]], Sequence[Any]]]) -> list[Any]:
@@ -53,11 +54,11 @@ def most_confused(matrices: Sequence[tuple[Sequence[Sequence[int]], Sequence[Any
 
 
 def _cell(
-    rows: int, total: int, labels: Sequence[Any], pair: tuple[int, int], place: tuple[int, float], side: float
+    rows: int, total: int, labels: Sequence[Any], pair: tuple[int, int], place: tuple[float, float], side: float
 ) -> Markup:
     truth, predicted = pair
     share = rows / total
-    x, y = _GUTTER + place[0] * side, place[1]
+    x, y = place
     right = truth == predicted
     words = f"{labels[truth]} taken for {labels[predicted]}: {rows} of {total}"
     if right:

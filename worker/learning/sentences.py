@@ -149,8 +149,12 @@ def _advice(report: Mapping[str, Any]) -> str:
     if report["n_test"] < 50:
         rows = quantity(report["n_test"], "test row")
         return f"Keep what you have, and label more rows: {rows} cannot show a small gain."
-    kept = "the source" if over == "source_only" else "the model trained from scratch"
-    return f"Keep {kept}, which is simpler and as good, unless the other parts of this report speak for the new one."
+    kept = "the source" if over == "source_only" else "a model trained from scratch"
+    if report["gain"]["value"] > 0:
+        return (
+            f"Use this version or {kept}: it scored higher, but only more labelled rows would make that sure."
+        )
+    return f"Use {kept}, which is simpler and scored no worse, unless other parts of this report speak against it."
 
 
 def _gain(report: Mapping[str, Any]) -> str:
