@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos up check bench lock clean
+.PHONY: help demo test chaos up check bench bench-transfer lock clean
 
 help:  ## Show what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime  ## Train, fine-tune and batch-score on real data over HTTP, and print the numbers
 	$(BIN)/graft demo
@@ -31,6 +31,9 @@ check: $(VENV)/.dev  ## Lint, types, import rules
 
 bench: $(VENV)/.dev  ## Run the benchmarks side by side with their baselines
 	$(BIN)/python -m benchmarks
+
+bench-transfer: $(VENV)/.dev  ## Measure fine-tuning on fourteen shifts (an hour; goes on where it stopped)
+	$(BIN)/python -m benchmarks.transfer $(BENCH_ARGS)
 
 lock:  ## Renew uv.lock and the hashed exports (needs uv)
 	uv lock

@@ -13,7 +13,7 @@ from apiflask import APIFlask
 from flask import Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
-from api import auth, datasets, health, jobs, models, openapi, predictions, problems
+from api import auth, datasets, health, jobs, models, openapi, predictions, problems, reports
 from api.waiting import Waiting
 from shared import logs, services
 from shared.config import Settings
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, predictions, health):
+    for module in (datasets, jobs, models, reports, predictions, health):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -95,11 +95,13 @@ def get_lineage(name: str, number: int) -> Lineage:
 @blueprint.put("/<name>/aliases/<alias>")
 @blueprint.input(AliasBody, arg_name="body")
 @blueprint.output(Alias)
-@blueprint.doc(responses=[404])
+@blueprint.doc(
+    responses={404: "", 409: "Fine-tuning made that version worse; `force` moves it nevertheless."}
+)
 def set_alias(name: str, alias: str, body: AliasBody) -> Alias:
     """Point an alias at a version."""
     owner = project("submit")
-    version = services().models.set_alias(owner, name, _checked(alias), body.version)
+    version = services().models.set_alias(owner, name, _checked(alias), body.version, force=body.force)
     return Alias(alias=alias, version=version)
 
 
@@ -122,7 +124,7 @@ def get_alias_history(name: str, alias: str) -> Page[AliasChange]:
 
 @blueprint.post("/<name>/aliases/<alias>/rollback")
 @blueprint.output(Alias)
-@blueprint.doc(responses={404: "", 409: "It has pointed at no other version before."})
+@blueprint.doc(responses={404: "", 409: "There is no version to go back to, or a worse one."})
 def rollback_alias(name: str, alias: str) -> Alias:
     """Undo the alias's latest move; again for the one before that."""
     version = services().models.rollback_alias(project("submit"), name, alias)

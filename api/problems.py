@@ -19,6 +19,7 @@ from shared import logs
 from shared.contracts.base import Record
 from shared.contracts.jobs import JobType
 from shared.errors import FieldError, GraftError, InvalidInput, Temporary, TooMany
+from shared.pointers import pointer
 
 log = logs.get(__name__)
 
@@ -135,12 +136,14 @@ _UNION_TAGS = frozenset(get_args(JobType))
 
 
 def _pointer(place: tuple[int | str, ...], context: dict[str, Any]) -> str:
-    """An RFC 6901 pointer. pydantic puts a union's tag first, which is not part of the body."""
+    """An RFC 6901 pointer. pydantic puts a union's tag first and "[key]" after a bad key; neither is in the body."""
     parts = [str(part) for part in place]
+    if parts and parts[-1] == "[key]":
+        parts = parts[:-1]
     if parts and parts[0] in _UNION_TAGS:
         parts = parts[1:]
     if context.get("field"):
-        parts.append(str(context["field"]))
+        parts += [str(context[part]) for part in ("field", "entry") if context.get(part)]
     if not parts and context.get("discriminator"):
         parts = [str(context["discriminator"]).strip("'")]
-    return "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts)
+    return pointer(*parts)

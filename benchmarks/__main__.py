@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME …]`: the named benchmarks, or all, each with its defaults in a process of its own."""
+"""`python -m benchmarks [NAME …]`: the named benchmarks, or all but the long ones.
+
+Each runs with its defaults, in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,19 @@ import sys
 
 import benchmarks
 
+#: An hour and more: only when named.
+LONG = frozenset({"transfer"})
+
 
 def main() -> None:
     names = sorted(
         module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__"
     )
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)}; none: all")
-    chosen = parser.parse_args().names or names
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)}; none: all but {', '.join(LONG)}"
+    )
+    chosen = parser.parse_args().names or [name for name in names if name not in LONG]
     if unknown := sorted(set(chosen) - set(names)):
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(names)}")
     failed = [name for name in chosen if not run(name)]

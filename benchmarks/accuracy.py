@@ -92,8 +92,8 @@ def measure(name: str, kind: str, make: Make, task: Task, seed: int) -> tuple[fl
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     stratify = y if task == "classification" else None
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_state=seed, stratify=stratify)
-    data = labelled(_table(train, y_train), _columns(train, task), "label", None, task, print)
-    held = _table(test, y_test)
+    data = labelled(as_table(train, y_train), as_columns(train, task), "label", None, task, print)
+    held = as_table(test, y_test)
     started = time.perf_counter()
     model = fit_model(data, EstimatorSpec.model_validate({"kind": kind}), PreprocessingSpec(), seed)
     own = time.perf_counter() - started
@@ -117,12 +117,12 @@ def _score(found: Any, truth: Any, task: Task) -> float:
     return 100 * (1 - float(((found - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()))
 
 
-def _table(X: Any, y: Any) -> Any:
+def as_table(X: Any, y: Any) -> Any:
     columns = {f"x{number}": np.ascontiguousarray(X[:, number]) for number in range(X.shape[1])}
     return pa.table({**columns, "label": y})
 
 
-def _columns(X: Any, task: Task) -> list[Column]:
+def as_columns(X: Any, task: Task) -> list[Column]:
     kinds = ["number"] * X.shape[1] + ["integer" if task == "classification" else "number"]
     names = [*(f"x{number}" for number in range(X.shape[1])), "label"]
     return [

@@ -391,9 +391,8 @@ class JobStore:
                 keys.model_versions(project, version.name),
                 keys.models(project),
             ]
-            template = keys.model_version(project, version.name, 0).removesuffix("0") + "%d"
             model_args = [
-                template,
+                keys.model_version_template(project, version.name),
                 version.name,
                 "" if version.description is None else version.description,
                 "" if version.tags is None else json.dumps(version.tags),

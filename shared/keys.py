@@ -102,6 +102,11 @@ def model_version(project: str, name: str, version: int) -> str:
     return f"{model(project, name)}:version:{version}"
 
 
+def model_version_template(project: str, name: str) -> str:
+    """For a script that learns the number itself: %d stands for it."""
+    return f"{model(project, name)}:version:%d"
+
+
 def member(project: str, job_id: str) -> str:
     """A job as a member of an index that spans projects."""
     return f"{project}/{job_id}"

@@ -36,6 +36,11 @@ JSON_FIELDS = (
     "library_versions",
 )
 
+#: What a version's hash holds of `ModelVersion`; its report is large and read for itself.
+_VERSION_FIELDS = tuple(
+    field.alias or name for name, field in ModelVersion.model_fields.items() if name != "aliases"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -109,9 +114,12 @@ class ModelStore:
     def version(self, project: str, name: str, number: int) -> ModelVersion:
         """Raises NotFound."""
         with self._redis.pipeline() as pipe:
-            pipe.hgetall(keys.model_version(project, name, number))
+            pipe.hmget(keys.model_version(project, name, number), *_VERSION_FIELDS)
             pipe.hgetall(keys.model_aliases(project, name))
-            record, aliases = pipe.execute()
+            values, aliases = pipe.execute()
+        record = {
+            field: value for field, value in zip(_VERSION_FIELDS, values, strict=True) if value is not None
+        }
         if not record:
             raise _unknown_version(name, number)
         return _to_version(record, aliases)
@@ -144,18 +152,30 @@ class ModelStore:
             raise _unknown_version(name, number)
         return Artifact(project, name, number, job_id, key, int(size), sha256, signature)
 
-    def set_alias(self, project: str, name: str, alias: str, version: int) -> int:
-        """Point the alias at a version. Raises NotFound."""
-        return self._move_alias(project, name, alias, str(version))
+    def report(self, project: str, name: str, number: int) -> str:
+        """The JSON of what fine-tuning found out about the version. Raises NotFound, also for a plain training's."""
+        known, report = self._redis.hmget(keys.model_version(project, name, number), "name", "report")
+        if known is None:
+            raise _unknown_version(name, number)
+        if report is None:
+            sentence = f"the version {number} of {name} was not fine-tuned, so it has no report"
+            raise NotFound(sentence, code="no_report")
+        return str(report)
+
+    def set_alias(self, project: str, name: str, alias: str, version: int, *, force: bool = False) -> int:
+        """Point the alias at a version. Raises NotFound, or Conflict `negative_transfer` for a version that is worse
+        than what it was made from, unless `force` is given."""
+        return self._move_alias(project, name, alias, str(version), force=force)
 
     def rollback_alias(self, project: str, name: str, alias: str) -> int:
-        """Move the alias back to the version it had before. Raises NotFound, or Conflict if there is none."""
+        """Move the alias back to the version it had before. Raises NotFound, or Conflict if there is none, or if that
+        version is worse than what it was made from."""
         return self._move_alias(project, name, alias, "rollback")
 
     def delete_alias(self, project: str, name: str, alias: str) -> None:
         self._move_alias(project, name, alias, "delete")
 
-    def _move_alias(self, project: str, name: str, alias: str, wanted: str) -> int:
+    def _move_alias(self, project: str, name: str, alias: str, wanted: str, *, force: bool = False) -> int:
         answer = self._set_alias(
             keys=[
                 keys.model(project, name),
@@ -163,7 +183,7 @@ class ModelStore:
                 keys.model_aliases(project, name),
                 keys.alias_history(project, name, alias),
             ],
-            args=[alias, wanted],
+            args=[alias, wanted, keys.model_version_template(project, name), "force" if force else ""],
         )
         match answer:
             case ["set", number]:
@@ -174,9 +194,19 @@ class ModelStore:
                 raise _unknown(name)
             case ["unknown_alias"]:
                 raise NotFound(f"the model {name} has no alias {alias}", code="unknown_alias")
+            case ["negative_transfer", number]:
+                raise self._worse(project, name, int(number))
             case ["no_history"]:
                 raise Conflict(f"{alias} has pointed at no other version before", code="no_previous_version")
         raise _unknown_version(name, int(wanted) if wanted.isdigit() else 0)
+
+    def _worse(self, project: str, name: str, number: int) -> Conflict:
+        """Why an alias may not point at the version, in its report's words."""
+        summary = json.loads(self.report(project, name, number)).get("summary") or {}
+        reason = summary.get("headline") or "its report's verdict is negative_transfer."
+        sentence = f"{name}:{number} is worse than what it was made from: {reason}"
+        how = "PUT the alias with force: true to move it there nevertheless."
+        return Conflict(f"{sentence} {how}", code="negative_transfer")
 
     def alias_history(self, project: str, name: str, alias: str) -> list[AliasChange]:
         """Newest first. Raises NotFound for an alias that never was."""
@@ -188,6 +218,7 @@ class ModelStore:
                 version=int(fields["version"]) if fields["version"] else None,
                 previous=int(fields["previous"]) if fields["previous"] else None,
                 at=from_ms(int(entry_id.partition("-")[0])),
+                forced="forced" in fields,
             )
             for entry_id, fields in entries
         ]

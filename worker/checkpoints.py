@@ -113,7 +113,7 @@ def fingerprint(assignment: Assignment) -> str:
     depends = {
         "spec": {name: value for name, value in assignment.spec.items() if name not in _IRRELEVANT},
         "tables": {role: table.sha256 for role, table in assignment.tables.items()},
-        "model": assignment.model.sha256 if assignment.model else None,
+        "models": {ref: model.sha256 for ref, model in assignment.models.items()},
         "libraries": library_versions(),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()

@@ -153,7 +153,6 @@ def describe(error: BaseException) -> tuple[str, str, bool]:
 
 def unpack(packed: Mapping[str, Any]) -> Assignment:
     """An assignment as it was before `inputs.pack` made JSON of it."""
-    model = packed["model"]
     return Assignment(
         job_id=packed["job_id"],
         type=packed["type"],
@@ -171,7 +170,10 @@ def unpack(packed: Mapping[str, Any]) -> Assignment:
             )
             for role, table in packed["tables"].items()
         },
-        model=ModelFile(**{**model, "path": Path(model["path"])}) if model else None,
+        models={
+            ref: ModelFile(**{**model, "path": Path(model["path"])})
+            for ref, model in packed["models"].items()
+        },
         checkpoint=Path(packed["checkpoint"]) if packed["checkpoint"] else None,
     )
 

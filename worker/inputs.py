@@ -5,20 +5,26 @@ Every byte is checked on the way: a dataset against its recorded digest, an arti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from shared import datasets, storage
+from shared import datasets, logs, storage
 from shared.contracts.datasets import DatasetFile
 from shared.contracts.tables import Format
 from shared.errors import InvalidInput, NotFound
+from shared.jobs import decode
 from shared.services import Services
 from shared.signing import Signed
 from worker.handlers.base import Assignment, ModelFile, TableFiles
 
+log = logs.get(__name__)
+
 Check = Callable[[], None]
+
+_COMPARE_WITH_SOURCE = ("fine_tune", "shift_report")
+"""Types of jobs that want the rows a model was trained on, where they still exist."""
 
 
 def gather(services: Services, record: Mapping[str, Any], workdir: Path, check: Check) -> Assignment:
@@ -26,18 +32,26 @@ def gather(services: Services, record: Mapping[str, Any], workdir: Path, check: 
     spec, project = record["spec"], record["project"]
     source = spec.get("input", {"dataset": spec.get("dataset")})
     if source.get("dataset"):
-        table = _dataset(services, project, source["dataset"], workdir, check)
+        tables = {"dataset": _dataset(services, project, source["dataset"], workdir / "dataset", check)}
     else:
-        table = _objects(services, source["uri"], source["format"], workdir, check)
-    ref = spec.get("base_model") if record["type"] == "fine_tune" else spec.get("model")
+        place = workdir / "dataset"
+        tables = {"dataset": _objects(services, source["uri"], source["format"], place, check)}
+    models = {}
+    for number, ref in enumerate(_models_of(spec)):
+        check()
+        models[ref] = _model(services, project, ref, workdir / f"model-{number:05d}.joblib")
+    if spec.get("source"):
+        tables["source"] = _dataset(services, project, spec["source"], workdir / "source", check)
+    elif record["type"] in _COMPARE_WITH_SOURCE:
+        tables |= _trained_on(services, project, next(iter(models.values())), workdir / "source", check)
     return Assignment(
         job_id=record["id"],
         type=record["type"],
         attempt=int(record["attempt"]),
         spec=spec,
         workdir=workdir,
-        tables={"dataset": table},
-        model=_model(services, project, ref, workdir) if isinstance(ref, str) else None,
+        tables=tables,
+        models=models,
     )
 
 
@@ -48,19 +62,39 @@ def pack(assignment: Assignment) -> dict[str, Any]:
     for table in packed["tables"].values():
         table["paths"] = [str(path) for path in table["paths"]]
         table["columns"] = [column.model_dump() for column in table["columns"]]
-    if packed["model"]:
-        packed["model"]["path"] = str(packed["model"]["path"])
+    for model in packed["models"].values():
+        model["path"] = str(model["path"])
     packed["checkpoint"] = str(assignment.checkpoint) if assignment.checkpoint else None
     return packed
 
 
-def _dataset(services: Services, project: str, dataset_id: str, workdir: Path, check: Check) -> TableFiles:
+def _models_of(spec: Mapping[str, Any]) -> Iterator[str]:
+    """The references of a spec; `model` of a train or fine_tune is where a result goes, and no reference."""
+    for ref in (spec.get("base_model"), spec.get("model")):
+        if isinstance(ref, str):
+            yield ref
+    yield from spec.get("candidates") or ()
+
+
+def _trained_on(
+    services: Services, project: str, model: ModelFile, folder: Path, check: Check
+) -> dict[str, TableFiles]:
+    """{"source": the table that the model was trained on}, or nothing where that has gone or changed."""
+    try:
+        return {"source": _dataset(services, project, model.record["dataset"], folder, check)}
+    except (NotFound, InvalidInput) as error:
+        log.info("source_rows_unavailable", reason=error.message)
+        return {}
+
+
+def _dataset(services: Services, project: str, dataset_id: str, folder: Path, check: Check) -> TableFiles:
     dataset = services.datasets.get(project, dataset_id)
     files = services.datasets.files(project, dataset_id)
+    folder.mkdir(exist_ok=True)
     paths = []
     for number, file in enumerate(files):
         check()
-        path = workdir / f"input-{number:05d}.{dataset.format}"
+        path = folder / f"part-{number:05d}.{dataset.format}"
         _fetch(services, file, path)
         paths.append(path)
     return TableFiles(
@@ -88,16 +122,17 @@ def _fetch(services: Services, file: DatasetFile, path: Path) -> None:
 
 
 def _objects(
-    services: Services, uri: str, format: Literal["auto"] | Format, workdir: Path, check: Check
+    services: Services, uri: str, format: Literal["auto"] | Format, folder: Path, check: Check
 ) -> TableFiles:
     """The objects of a URI, as they are now; their columns are for the handler to find out."""
     bucket, key = storage.split_uri(uri)
     objects = services.objects.at(bucket)
     found, names = datasets.tables_at(objects, key, format)
+    folder.mkdir(exist_ok=True)
     paths, digests = [], []
     for number, name in enumerate(names):
         check()
-        path = workdir / f"input-{number:05d}.{found}"
+        path = folder / f"part-{number:05d}.{found}"
         digests.append(objects.download(name, path).sha256)
         paths.append(path)
     return TableFiles(
@@ -110,14 +145,13 @@ def _objects(
     )
 
 
-def _model(services: Services, project: str, ref: str, workdir: Path) -> ModelFile:
+def _model(services: Services, project: str, ref: str, path: Path) -> ModelFile:
     name, number = services.models.resolve(project, ref)
     artifact = services.models.artifact(project, name, number)
     content = services.objects.get_bytes(artifact.key)
     services.signer.verify(
         Signed(project, name, artifact.job_id, artifact.sha256), artifact.signature, content
     )
-    path = workdir / "source.joblib"
     path.write_bytes(content)
     version = services.models.version(project, name, number)
     return ModelFile(
@@ -126,4 +160,14 @@ def _model(services: Services, project: str, ref: str, workdir: Path) -> ModelFi
         name=name,
         version=number,
         record=version.model_dump(mode="json", by_alias=True),
+        made_by=_made_by(services, project, artifact.job_id),
     )
+
+
+def _made_by(services: Services, project: str, job_id: str) -> Mapping[str, Any]:
+    """The spec of a job; of one that made a version, which is kept as long as the version is."""
+    try:
+        spec: Mapping[str, Any] = decode(services.jobs.record(project, job_id))["spec"]
+    except NotFound:
+        return {}
+    return spec

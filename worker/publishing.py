@@ -51,8 +51,15 @@ def publish_model(
             "bytes": stored.bytes,
             "sha256": stored.sha256,
             "signature": services.signer.sign(signed),
+            **version_report(outcome["result"]),
         },
     )
+
+
+def version_report(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A fine-tune's report stays with the version when its job has expired; the verdict guards its aliases."""
+    report = result.get("report")
+    return {"report": report, "verdict": report["verdict"]} if report else {}
 
 
 def publish_output(

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import JsonValue, StringConstraints
 
 from shared.contracts.base import Body, Page, Record, Time
-from shared.contracts.jobs import S3Uri
+from shared.contracts.job_fields import S3Uri
 from shared.contracts.tables import Column, Format
 
 DatasetName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -4,59 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, RootModel, StringConstraints, field_validator, model_validator
+from pydantic import Field, JsonValue, RootModel, model_validator
 
-from shared.contracts.base import Body, Description, Name, Page, Record, Tags, Time
+from shared.contracts.base import Body, Page, Record, Time
+from shared.contracts.job_fields import ColumnName, DatasetId, JobBody, ModelRef, ModelTarget, S3Uri, Seed
 from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec, refusal
 from shared.contracts.tables import Format
+from shared.contracts.transfer import EvaluateBody, FineTuneBody, RankSourcesBody, ShiftReportBody
 from shared.queue import Priority
 from shared.states import JobState
 
-JobType = Literal["train", "fine_tune", "batch_predict"]
-Strategy = Literal["auto", "continue", "l2_sp", "new_head", "stack", "augment", "reweight", "scratch"]
-STRATEGIES: tuple[Strategy, ...] = ("auto", "continue", "l2_sp", "new_head", "scratch")
-"""Those that can be asked for today."""
-NEEDS_WEIGHTS: frozenset[Strategy] = frozenset({"continue", "l2_sp", "new_head"})
-"""Those that start from the source's weights, which trees do not have."""
-
-DatasetId = Annotated[str, StringConstraints(pattern=r"^ds_[0-9A-HJKMNP-TV-Z]{26}$")]
-ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
-ModelRef = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$"),
-]
-"""`name` (its latest version), `name:3`, or `name@alias`."""
-S3Uri = Annotated[
-    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*$", max_length=1_200)
-]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-MetadataValue = Annotated[str, StringConstraints(max_length=1_000)] | int | float | bool | None
-
-
-class ModelTarget(Body):
-    """Where a new model goes: the next version under this name."""
-
-    name: Name
-    description: Description | None = None
-    tags: Tags | None = None
-
-
-class JobBody(Body):
-    """What every type of job takes."""
-
-    priority: Priority = "normal"
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    timeout_seconds: Annotated[int, Field(ge=1)] | None = None
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = {}
-    webhook_url: str | None = None
-
-    @field_validator("webhook_url")
-    @classmethod
-    def _no_webhooks_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise refusal("", "webhooks are not available yet; poll the job or wait for it with ?wait=")
-        return value
+JobType = Literal["train", "fine_tune", "batch_predict", "evaluate", "shift_report", "rank_sources"]
 
 
 class TrainBody(JobBody):
@@ -74,32 +32,12 @@ class TrainBody(JobBody):
     model: ModelTarget
 
 
-class FineTuneBody(JobBody):
-    """Move a trained version to a new labelled dataset, and say whether that helped."""
-
-    type: Literal["fine_tune"]
-    base_model: ModelRef
-    dataset: DatasetId
-    target: ColumnName
-    strategy: Strategy = "auto"
-    evaluation: EvaluationSpec = EvaluationSpec()
-    seed: Seed = 42
-    model: ModelTarget
-
-    @field_validator("strategy")
-    @classmethod
-    def _available(cls, value: Strategy) -> Strategy:
-        if value not in STRATEGIES:
-            raise refusal("", f"{value} is not available yet; these are: {', '.join(STRATEGIES)}")
-        return value
-
-
 class BatchInput(Body):
     """A dataset, or objects that are already in the store."""
 
     dataset: DatasetId | None = None
     uri: S3Uri | None = None
-    format: Literal["auto"] | Format = "auto"
+    format: Literal["auto", Format] = "auto"
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -142,7 +80,7 @@ class BatchPredictBody(JobBody):
         return self
 
 
-AnyJobBody = TrainBody | FineTuneBody | BatchPredictBody
+AnyJobBody = TrainBody | FineTuneBody | BatchPredictBody | EvaluateBody | ShiftReportBody | RankSourcesBody
 
 
 class SubmitBody(RootModel[Annotated[AnyJobBody, Field(discriminator="type")]]):

@@ -50,6 +50,7 @@ class ModelVersion(Record):
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
     metrics: dict[str, Any]
     baseline: dict[str, Any] = {}
+    verdict: Literal["improved", "neutral", "negative_transfer"] | None = None
     parent: VersionRef | None = None
     dataset: str
     seed: int | None = None
@@ -61,7 +62,10 @@ class ModelVersion(Record):
 
 
 class AliasBody(Body):
+    """`force` moves the alias also to a version whose verdict is negative_transfer."""
+
     version: Annotated[int, Field(ge=1)]
+    force: bool = False
 
 
 class Alias(Record):
@@ -70,11 +74,12 @@ class Alias(Record):
 
 
 class AliasChange(Record):
-    """One move of an alias. `version` is null when it was removed."""
+    """One move of an alias. `version` is null when it was removed; `forced` when the move had been refused without."""
 
     version: int | None
     previous: int | None
     at: Time
+    forced: bool = False
 
 
 class LineageNode(Record):

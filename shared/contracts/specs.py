@@ -151,6 +151,23 @@ class EvaluationSpec(Body):
     stratify: bool = True
 
 
+CROSS_VALIDATED_BELOW = 200
+"""Target rows from which a fifth of them says enough."""
+
+
+class TransferEvaluation(EvaluationSpec):
+    """How a fine-tune is measured. `test_fraction` and `stratify` are those of `holdout`."""
+
+    method: Literal["auto", "holdout", "cross_validation"] = "auto"
+
+    def resolved(self, rows: int, *, refit: bool) -> Literal["holdout", "cross_validation"]:
+        """What `auto` stands for: nested cross-validation of few rows, as long as the model that is published
+        need not be the one that was measured."""
+        if self.method != "auto":
+            return self.method
+        return "cross_validation" if refit and rows < CROSS_VALIDATED_BELOW else "holdout"
+
+
 def resolve(spec: EstimatorSpec, task: Task) -> tuple[Loss, Optimizer | None]:
     """The loss and optimizer that `auto` stands for, once the task is known.
 
@@ -183,9 +200,12 @@ def resolve(spec: EstimatorSpec, task: Task) -> tuple[Loss, Optimizer | None]:
     return loss, spec.optimizer
 
 
-def refusal(field: str, sentence: str) -> PydanticCustomError:
-    """An error that names a field of the model it is raised in; `api.problems` appends it to the pointer."""
-    return PydanticCustomError("refused", "{sentence}", {"field": field, "sentence": sentence})
+def refusal(field: str, sentence: str, *, entry: str = "") -> PydanticCustomError:
+    """An error that names a field of the model it is raised in, or one entry of a field that is an object;
+    `api.problems` appends it to the pointer."""
+    return PydanticCustomError(
+        "refused", "{sentence}", {"field": field, "entry": entry, "sentence": sentence}
+    )
 
 
 def _listed(words: object, *, keep_order: bool = False) -> str:

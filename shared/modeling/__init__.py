@@ -9,6 +9,7 @@ scikit-learn is imported by joblib, and only for a model that contains trees.
 
 from shared.modeling.alignment import Alignment, BadCell, align
 from shared.modeling.artifact import dump, load
+from shared.modeling.composite import Blend, Stack
 from shared.modeling.encoder import Encoder
 from shared.modeling.model import Model, Prediction
 from shared.modeling.network import Network
@@ -17,10 +18,12 @@ from shared.modeling.rows import rows_to_batch
 __all__ = [
     "Alignment",
     "BadCell",
+    "Blend",
     "Encoder",
     "Model",
     "Network",
     "Prediction",
+    "Stack",
     "align",
     "dump",
     "load",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from shared.modeling.network import Network
 
 Label = str | bool | int
 
-#: Raised by one whenever an older reader could misread a newer model.
-FORMAT = 1
+#: Raised by one whenever an older reader could misread a newer model. 2: composites.
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,18 @@ class Prediction:
     decision: npt.NDArray[Any] | None = None
 
 
+@runtime_checkable
+class Composite(Protocol):
+    """An estimator that is made of models: see `composite`."""
+
+    def outputs(self, table: Table) -> npt.NDArray[np.float64]:
+        """(n, classes) probabilities, or (n,) amounts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The artifact. `estimator` is a `Network`, or a scikit-learn forest or boosting that was fitted on
-    label codes.
+    """The artifact. `estimator` is a `Network`, a scikit-learn forest or boosting that was fitted on label
+    codes, or a `Composite` of other models, whose own encoders then do the work (`encoder` names the columns).
 
     Networks: probabilities are softmax(sharpness · decision); the factor is 1 for a likelihood loss and
     calibrated for hinge losses. It is positive, so that calibration cannot change a label (Guo et al.,
@@ -61,15 +69,18 @@ class Model:
     fitted_as: Mapping[str, Any] = field(default_factory=dict)
     """As it was done: kind, loss, optimizer, epochs, learning_rate, … with nothing left open."""
     preprocessing_spec: Mapping[str, Any] = field(default_factory=dict)
-    format: int = FORMAT
+    format: int = 1
 
     def predict(self, table: Table) -> Prediction:
         """Predict rows whose columns `align` or `rows_to_batch` has prepared. Raises what
         `Encoder.transform` does."""
-        return self.predict_encoded(self.encoder.transform(table))
+        if not isinstance(self.estimator, Composite):
+            return self.predict_encoded(self.encoder.transform(table))
+        outputs = self.estimator.outputs(table)
+        return Prediction(outputs) if self.task == "regression" else self._likeliest(outputs)
 
     def predict_encoded(self, X: Matrix) -> Prediction:
-        """The same for rows that the encoder has already turned into features."""
+        """The same for rows that the encoder has already turned into features; not for composites."""
         if self.task == "regression":
             outputs = self._outputs(X)
             return Prediction(outputs.astype(np.float64) * self.target_scale + self.target_mean)
@@ -77,9 +88,7 @@ class Model:
             decision = self.estimator.decision(X)
             codes = decision.argmax(axis=1)
             return Prediction(self.labels(codes), codes, softmax(decision, self.sharpness), decision)
-        probabilities = self._tree_probabilities(X)
-        codes = probabilities.argmax(axis=1)
-        return Prediction(self.labels(codes), codes, probabilities)
+        return self._likeliest(self._tree_probabilities(X))
 
     def labels(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Positions in `classes` as the labels themselves."""
@@ -106,6 +115,10 @@ class Model:
             "classes": list(self.classes) if self.task == "classification" else None,
         }
         return {"inputs": inputs, "output": output}
+
+    def _likeliest(self, probabilities: npt.NDArray[np.float64]) -> Prediction:
+        codes = probabilities.argmax(axis=1)
+        return Prediction(self.labels(codes), codes, probabilities)
 
     def _outputs(self, X: Matrix) -> npt.NDArray[Any]:
         if isinstance(self.estimator, Network):

@@ -121,7 +121,7 @@ def _effects(services: Services, wrong: list[str]) -> Counter[str]:
 
 def _effect(job: _Found, versions: int) -> list[str]:
     """I2: one version if a job that makes models succeeded, none otherwise."""
-    expected = int(job.record["status"] == "succeeded" and job.record["type"] != "batch_predict")
+    expected = int(job.record["status"] == "succeeded" and job.record["type"] in ("train", "fine_tune"))
     return [] if versions == expected else [f"I2 {versions} versions instead of {expected}"]
 
 

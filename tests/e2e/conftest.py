@@ -17,7 +17,7 @@ from graft.stack import Endpoint, RunningServer, object_store_endpoint
 from tests.support.client import Graft
 from tests.support.waiting import eventually
 
-KEYS = {"default": "the-default-key", "another": "the-other-key"}
+KEYS = {"default": "the-default-key", "another": "the-other-key", "fresh": "the-key-of-a-fresh-project"}
 USER_BUCKET = "lake"
 
 
@@ -41,7 +41,7 @@ def stack(
     env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     env |= object_store.settings
     env |= {
-        "GRAFT_API_KEYS": f"{KEYS['default']},another:{KEYS['another']}",
+        "GRAFT_API_KEYS": ",".join(f"{project}:{key}" for project, key in KEYS.items()),
         "GRAFT_S3_ALLOWED_BUCKETS": USER_BUCKET,
         "GRAFT_S3_BUCKET": f"graft-{secrets.token_hex(4)}",
         "GRAFT_DRAIN_SECONDS": "1",
@@ -82,6 +82,13 @@ def stack(
 def graft(stack: RunningStack) -> Iterator[Graft]:
     """A client in the project `default`."""
     with Graft(stack.url, KEYS["default"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def newcomer(stack: RunningStack) -> Iterator[Graft]:
+    """A client in a project that has nothing yet; for one test."""
+    with Graft(stack.url, KEYS["fresh"]) as client:
         yield client
 
 

@@ -60,6 +60,7 @@ def scored(folder: Path, *tables: pa.Table, context: Saving | None = None, **fie
     dump(model, folder / "model")
     digest = hashlib.sha256((folder / "model").read_bytes()).hexdigest()
     spec = {
+        "model": "churn:1",
         "output": {"format": "parquet", "columns": "all", "probabilities": True},
         "id_column": None,
         "on_bad_row": "fail",
@@ -73,7 +74,7 @@ def scored(folder: Path, *tables: pa.Table, context: Saving | None = None, **fie
         {**spec, **{name: value for name, value in fields.items() if name != "checkpoint"}},
         folder,
         {"dataset": parquet_files(folder / "in", *tables)},
-        ModelFile(folder / "model", digest, "churn", 1, {}),
+        {"churn:1": ModelFile(folder / "model", digest, "churn", 1, {})},
         fields.get("checkpoint"),
     )
     return run(assignment, context or Saving(folder / "unused"))

@@ -4,74 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec
 from shared.errors import GraftError, InternalError, InvalidInput
 from shared.modeling import load
+from tests.support.attempts import Recorder, trained, tuned
 from tests.support.labelled_tables import blobs, line, parquet_files, table_of
-from worker.handlers.base import Assignment, ModelFile, Outcome
+from worker.handlers.base import Assignment, ModelFile
 from worker.handlers.fine_tune import run as fine_tune
-from worker.handlers.train import run as train
-
-
-class Recorder:
-    """A context that remembers."""
-
-    def __init__(self) -> None:
-        self.offered: list[tuple[int, str]] = []
-        self.steps: list[tuple[str, int, int | None, str, dict[str, float]]] = []
-        self.warnings: list[str] = []
-
-    def progress(self, phase: str, completed: int, total: int | None, unit: str, **details: float) -> None:
-        self.steps.append((phase, completed, total, unit, details))
-
-    def checkpoint(self, write, completed: int, unit: str) -> None:
-        self.offered.append((completed, unit))
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def phases(self) -> list[str]:
-        return list(dict.fromkeys(step[0] for step in self.steps))
-
-
-def trained(folder: Path, *tables: pa.Table, context: Any = None, **fields: Any) -> Outcome:
-    spec = {
-        "target": "label",
-        "features": None,
-        "task": "auto",
-        "estimator": EstimatorSpec(kind=fields.pop("kind", "logistic_regression")).model_dump(),
-        "preprocessing": PreprocessingSpec().model_dump(),
-        "evaluation": EvaluationSpec().model_dump(),
-        "seed": 42,
-        **fields,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    files = parquet_files(folder / "in", *tables)
-    return train(Assignment("job", "train", 1, spec, folder, {"dataset": files}), context or Recorder())
-
-
-def tuned(folder: Path, source: Outcome, table: pa.Table, context: Any = None, **fields: Any) -> Outcome:
-    spec = {
-        "target": "label",
-        "strategy": "auto",
-        "evaluation": EvaluationSpec().model_dump(),
-        "seed": 42,
-        **fields,
-    }
-    assert source.artifact is not None
-    digest = hashlib.sha256(source.artifact.read_bytes()).hexdigest()
-    model = ModelFile(source.artifact, digest, "churn", 3, source.version or {})
-    folder.mkdir(parents=True, exist_ok=True)
-    files = parquet_files(folder / "in", table)
-    work = Assignment("job", "fine_tune", 1, spec, folder, {"dataset": files}, model)
-    return fine_tune(work, context or Recorder())
 
 
 def test_training_publishes_the_model_that_was_measured(tmp_path):
@@ -165,20 +108,19 @@ def test_fine_tuning_reports_everything_on_the_same_rows(tmp_path):
     assert {item["strategy"] for item in report["candidates"]} == {
         "source_only",
         "scratch",
-        "continue",
+        "restandardize",
         "l2_sp",
-        "new_head",
+        "stack",
     }
-    top = max(item["cv_score"] for item in report["candidates"])
-    assert any(
-        item["strategy"] == report["strategy"] and item["cv_score"] == top for item in report["candidates"]
-    )
+    assert sum(item["weight"] for item in report["candidates"]) == pytest.approx(1.0)
+    kept = {item["strategy"] for item in report["candidates"] if item["weight"] > 0}
+    assert report["strategy"] == "blend" or {report["strategy"]} == kept
     assert set(report["gain"]) == {"value", "over", "low", "high", "confidence"}
     better = max(report["source_only"]["accuracy"], report["scratch"]["accuracy"])
     assert report["gain"]["value"] == pytest.approx(report["fine_tuned"]["accuracy"] - better)
     assert report["verdict"] in ("improved", "neutral", "negative_transfer")
-    assert report["columns"] == {"missing": [], "extra": [], "mistyped": []}
-    assert report["labels"] == {"new": [], "absent": []}
+    assert report["columns"] == {"missing": [], "extra": [], "mistyped": [], "mapped": {}}
+    assert report["labels"] == {"new": [], "absent": [], "renamed": {}}
     assert (report["n_train"], report["n_test"]) == (160, 40)
     assert outcome.version["parent"] == {"name": "churn", "version": 3}
     assert outcome.version["metrics"] == report["fine_tuned"]
@@ -210,8 +152,9 @@ def test_a_handful_of_target_rows_is_enough_to_answer(tmp_path, rows):
     X, y = blobs(rows, seed=5)
     table = table_of(X, y).set_column(5, "label", pa.array([int(label) for label in y]))
     report = tuned(tmp_path / "target", source, table).result["report"]
-    assert report["n_train"] + report["n_test"] == rows
-    if report["n_test"] < 10:
+    assert report["n_test"] == rows
+    assert report["evaluation"]["method"] == "cross_validation"
+    if rows < 10:
         assert report["verdict"] == "neutral"
 
 
@@ -246,9 +189,8 @@ def test_changed_bytes_are_never_opened(tmp_path):
     source.artifact.write_bytes(bytes(content))
     model = ModelFile(source.artifact, digest, "churn", 3, {})
     files = parquet_files(tmp_path / "in", table_of(*blobs(30)))
-    work = Assignment(
-        "job", "fine_tune", 1, {"target": "label", "seed": 1}, tmp_path, {"dataset": files}, model
-    )
+    spec = {"base_model": "churn:3", "target": "label", "seed": 1}
+    work = Assignment("job", "fine_tune", 1, spec, tmp_path, {"dataset": files}, {"churn:3": model})
     with pytest.raises(InternalError) as caught:
         fine_tune(work, Recorder())
     assert isinstance(caught.value, GraftError)

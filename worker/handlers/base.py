@@ -38,6 +38,8 @@ class ModelFile:
     version: int
     record: Mapping[str, Any]
     """The version's record as the registry keeps it: task, estimator, schema, metrics, …"""
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+    """The spec of the job that made it: with its dataset, what it was trained on can be drawn again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class Assignment:
     spec: Mapping[str, Any]
     workdir: Path
     tables: Mapping[str, TableFiles] = field(default_factory=dict)
-    model: ModelFile | None = None
+    """`dataset`, and where the job has use for it and it still exists, `source`: what `dataset` is compared to."""
+    models: Mapping[str, ModelFile] = field(default_factory=dict)
+    """By reference, as the spec has them: `churn:3`."""
     checkpoint: Path | None = None
     """The folder of files that an earlier attempt at the same work wrote with `Context.checkpoint`."""
 

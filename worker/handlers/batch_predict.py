@@ -20,15 +20,15 @@ from shared.tables import joint_columns, profile, read
 from worker.handlers.base import Assignment, Context, Outcome, TableFiles
 from worker.handlers.batch_output import BatchOutput
 from worker.handlers.scoring import PREDICTION, Scorer, probability_column
-from worker.handlers.source import open_model
+from worker.handlers.source import model_file, open_model
 
 SHARD_ROWS = 250_000
 """Input rows that become one output file, unless `shard_rows` says otherwise. Between two there may be a checkpoint."""
 
 
 def run(assignment: Assignment, context: Context) -> Outcome:
-    """Score `assignment.tables["dataset"]` with `assignment.model`; the outputs are still local files."""
-    model = open_model(assignment)
+    """Score `assignment.tables["dataset"]` with the spec's model; the outputs are still local files."""
+    model = open_model(model_file(assignment, assignment.spec["model"]))
     table = _known(assignment.tables["dataset"], context)
     spec = assignment.spec
     kept = _kept_columns(spec, table.columns)

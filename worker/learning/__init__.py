@@ -8,6 +8,12 @@ defaults.py        what `null` parameters stand for
 estimators.py      an estimator spec → a fitted Model; networks.py and trees.py do the work
 calibration.py     honest probabilities for hinge losses
 evaluation.py      metrics; significance.py the gain and its interval
-strategies.py      ways to move a source model to a target; selection.py compares them; report.py tells
+strategies.py      ways to move a source model to a target; selection.py compares them; tuning.py makes one model
+                   of the comparison; report.py tells
+shift.py           what differs in the target: domain_classifier.py, feature_shift.py (bins.py, stability.py),
+                   label_shift.py
+explanation.py     permutation importance of source and fine-tuned model; forgetting.py what was lost of the source
+learning_curve.py  how many more labels would pay; power_law.py the curves
+sentences.py       what the numbers mean and what to do next (shift_sentences.py, wording.py)
 baseline.py        training statistics that drift is measured against
 """

@@ -10,12 +10,11 @@ import numpy as np
 
 from shared.contracts.tables import Column
 from shared.modeling.columns import column, instants, numbers
+from worker.learning.bins import MAX_CATEGORIES, count, number_bins
 from worker.learning.data import Labelled
 from worker.learning.preprocessing import category_counts
 
-#: Listed per text column; the rest is one number.
-TOP_CATEGORIES = 20
-#: Deciles with both ends: the bins of the population stability index.
+#: Deciles with both ends, to look at; `bins` has what the population stability index is made of.
 QUANTILES = tuple(part / 10 for part in range(11))
 
 
@@ -30,8 +29,8 @@ def _described(data: Labelled, item: Column) -> dict[str, Any]:
     values = column(data.table, item.name)
     if item.type == "string":
         counts = category_counts(values)
-        top = [{"value": word, "count": count} for word, count in counts[:TOP_CATEGORIES]]
-        rest = sum(count for _, count in counts[TOP_CATEGORIES:])
+        top = [{"value": word, "count": count} for word, count in counts[:MAX_CATEGORIES]]
+        rest = sum(count for _, count in counts[MAX_CATEGORIES:])
         missing = values.null_count / max(data.rows, 1)
         return {"type": item.type, "missing": missing, "distinct": len(counts), "top": top, "rest": rest}
     found = instants(values) if item.type in ("date", "datetime") else numbers(values)
@@ -57,7 +56,14 @@ def _target(data: Labelled) -> dict[str, Any]:
 
 def _spread(found: Any) -> dict[str, Any]:
     if not len(found):
-        return {"mean": None, "std": None, "quantiles": None}
+        return {"mean": None, "std": None, "quantiles": None, "bins": None}
     quantiles = [float(value) for value in np.quantile(found, QUANTILES)]
     std = float(found.std())
-    return {"mean": float(found.mean()), "std": std if math.isfinite(std) else None, "quantiles": quantiles}
+    bins = number_bins(found)
+    counts = count(bins, found)[:-1].tolist()  # but for the bin of missing cells, which are counted beside
+    return {
+        "mean": float(found.mean()),
+        "std": std if math.isfinite(std) else None,
+        "quantiles": quantiles,
+        "bins": {**bins.as_json(), "counts": counts},
+    }

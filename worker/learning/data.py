@@ -51,6 +51,12 @@ class Labelled:
         keep[rows] = True
         return replace(self, table=self.table.filter(pa.array(keep)), y=self.y[keep])
 
+    def sample(self, most: int, seed: int) -> Labelled:
+        """At most so many rows, drawn by the seed; itself if it has no more."""
+        if self.rows <= most:
+            return self
+        return self.take(np.random.RandomState(seed % 2**32).permutation(self.rows)[:most])
+
     def values(self) -> npt.NDArray[Any]:
         """The targets as the user knows them: labels, or amounts."""
         return np.array(self.classes)[self.y] if self.task == "classification" else self.y
@@ -63,9 +69,11 @@ def labelled(
     features: Sequence[str] | None,
     task: Literal["auto"] | Task,
     warn: Warn,
+    *,
+    least_classes: int = 2,
 ) -> Labelled:
     """Choose the features, resolve the task, read the labels; rows without a target are left out with a
-    warning.
+    warning. With fewer classes than `least_classes` there is nothing to learn.
 
     Raises InvalidInput: unknown_column, no_features, one_class, too_many_classes, target_not_numeric,
     target_not_categorical, too_few_rows.
@@ -79,7 +87,7 @@ def labelled(
     if task == "regression":
         return Labelled(table, wanted, described_target, task, (), _amounts(values, described_target))
     classes, codes = _labels(values, described_target)
-    if len(classes) < 2:
+    if len(classes) < least_classes:
         raise InvalidInput(
             f"the target {target!r} has only one class: {classes[0]!r}" if classes else "there are no labels",
             code="one_class",

@@ -1,4 +1,4 @@
-"""The losses of the engine: for a block of decisions D, the sum over rows and its gradient in D.
+"""The losses of the engine: for a block of decisions D, the loss of each row and its gradient in D.
 
 D is (rows, outputs). For classification the outputs are the classes, always one each (also for two
 classes, so that a label set can grow), and y holds their codes. For regression there is one output and y
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-LossFunction = Callable[[Array, Array], tuple[float, Array]]
+LossFunction = Callable[[Array, Array], tuple[Array, Array]]
 
 #: In standard deviations of the target; scikit-learn's SVR default.
 EPSILON = 0.1
@@ -28,50 +28,50 @@ EPSILON = 0.1
 HUBER_DELTA = 1.35
 
 
-def log_loss(D: Array, y: Array) -> tuple[float, Array]:
+def log_loss(D: Array, y: Array) -> tuple[Array, Array]:
     shifted = D - D.max(axis=1, keepdims=True)
     gradient = np.exp(shifted)
     total = gradient.sum(axis=1, keepdims=True)
     rows = np.arange(len(y))
-    loss = float(np.sum(np.log(total[:, 0]) - shifted[rows, y], dtype=np.float64))
+    loss = np.log(total[:, 0]) - shifted[rows, y]
     gradient /= total
     gradient[rows, y] -= 1.0
     return loss, gradient
 
 
-def hinge(D: Array, y: Array) -> tuple[float, Array]:
+def hinge(D: Array, y: Array) -> tuple[Array, Array]:
     signs = _signs(D, y)
     slack = np.maximum(1.0 - signs * D, 0.0)
-    return float(slack.sum(dtype=np.float64)), -signs * (slack > 0)
+    return slack.sum(axis=1), -signs * (slack > 0)
 
 
-def squared_hinge(D: Array, y: Array) -> tuple[float, Array]:
+def squared_hinge(D: Array, y: Array) -> tuple[Array, Array]:
     signs = _signs(D, y)
     slack = np.maximum(1.0 - signs * D, 0.0)
-    return float(np.square(slack).sum(dtype=np.float64)), -2.0 * signs * slack
+    return np.square(slack).sum(axis=1), -2.0 * signs * slack
 
 
-def squared_error(D: Array, y: Array) -> tuple[float, Array]:
+def squared_error(D: Array, y: Array) -> tuple[Array, Array]:
     residual = D - y[:, None]
-    return 0.5 * float(np.square(residual).sum(dtype=np.float64)), residual
+    return 0.5 * np.square(residual).sum(axis=1), residual
 
 
-def huber(D: Array, y: Array) -> tuple[float, Array]:
+def huber(D: Array, y: Array) -> tuple[Array, Array]:
     residual = D - y[:, None]
     clipped = np.clip(residual, -HUBER_DELTA, HUBER_DELTA)
-    return float(np.sum(clipped * (residual - 0.5 * clipped), dtype=np.float64)), clipped
+    return (clipped * (residual - 0.5 * clipped)).sum(axis=1), clipped
 
 
-def epsilon_insensitive(D: Array, y: Array) -> tuple[float, Array]:
+def epsilon_insensitive(D: Array, y: Array) -> tuple[Array, Array]:
     residual = D - y[:, None]
     slack = np.maximum(np.abs(residual) - EPSILON, 0.0)
-    return float(slack.sum(dtype=np.float64)), np.sign(residual) * (slack > 0)
+    return slack.sum(axis=1), np.sign(residual) * (slack > 0)
 
 
-def squared_epsilon_insensitive(D: Array, y: Array) -> tuple[float, Array]:
+def squared_epsilon_insensitive(D: Array, y: Array) -> tuple[Array, Array]:
     residual = D - y[:, None]
     slack = np.maximum(np.abs(residual) - EPSILON, 0.0)
-    return float(np.square(slack).sum(dtype=np.float64)), 2.0 * np.sign(residual) * slack
+    return np.square(slack).sum(axis=1), 2.0 * np.sign(residual) * slack
 
 
 def _signs(D: Array, y: Array) -> Array:

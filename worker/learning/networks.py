@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.kernel_approximation import Nystroem
@@ -60,6 +60,7 @@ def refit_network(
     *,
     anchored: bool,
     head_only: bool = False,
+    may_cut: bool = False,
     state: FitState | None = None,
     on_epoch: OnEpoch | None = None,
     on_state: OnState | None = None,
@@ -67,6 +68,7 @@ def refit_network(
     """Minimize from the network's weights. The feature map is fixed.
 
     anchored: the penalty pulls to these weights instead of zero (L2-SP). head_only: hidden layers are frozen.
+    may_cut: a given rate is lowered on divergence too, as a default one always is.
     """
     trained = Network(None, () if head_only else network.layers, network.head)
     if head_only or not network.layers:
@@ -80,6 +82,7 @@ def refit_network(
     anchor = start if anchored else None
     objective = Objective(inputs, targets, plan.loss, float(plan.alpha or 0.0), anchor)
     settings = _settings(objective, start, plan, seed, deep=bool(trained.layers))
+    settings = replace(settings, cut_on_divergence=settings.cut_on_divergence or may_cut)
     ended = optimize(objective, start, settings, state=state, on_epoch=on_epoch, on_state=on_state)
     layers, head = _unflattened(ended.weights)
     fitted = Network(network.feature_map, network.layers if head_only else layers, head)

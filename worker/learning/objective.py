@@ -63,7 +63,7 @@ class Objective:
             if position:
                 flow = flow @ weights[2 * position].T
                 flow *= inputs[position] > 0
-        return value, gradient
+        return float(value.sum(dtype=np.float64)), gradient
 
     def _activations(self, weights: Weights, X: Array) -> list[Array]:
         inputs = [X]
@@ -81,5 +81,5 @@ class Objective:
                 continue
             pull = w - self.anchor[position] if self.anchor is not None else w
             g += (self.alpha / self.rows) * pull
-            penalty += float(np.square(pull).sum(dtype=np.float64))
+            penalty += float(np.vdot(pull, pull))
         return total / rows + 0.5 * self.alpha / self.rows * penalty, gradient

@@ -1,45 +1,82 @@
-"""Did the transfer help? Every model on the same held-out target rows, and what follows from that."""
+"""Did the transfer help, and why? Every contestant on the same target rows, and what explains the difference."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from shared.modeling.model import Model, Prediction
+from worker.learning.assessment import Assessment
 from worker.learning.data import Labelled
-from worker.learning.evaluation import evaluate, majority, positions, union
-from worker.learning.selection import Scored
+from worker.learning.estimators import Hooks
+from worker.learning.evaluation import Answers
+from worker.learning.explanation import explain
+from worker.learning.forgetting import forgetting
+from worker.learning.learning_curve import labels_needed
+from worker.learning.scores import headline_metric
+from worker.learning.sentences import of_report
+from worker.learning.shift import shift
 from worker.learning.significance import CONFIDENCE, Gain, accuracy_gain, r2_gain
+from worker.learning.strategies import Candidate, Transfer
+from worker.learning.target import Target
+from worker.learning.tuning import Tuned
+
+OnStep = Callable[[int, int], None]
 
 
-def transfer_report(
-    models: dict[str, Model],
-    train: Labelled,
-    test: Labelled,
-    *,
-    chosen: str,
-    parameters: dict[str, Any],
-    candidates: Sequence[Scored],
-    columns: dict[str, Any],
-    seed: int,
-) -> dict[str, Any]:
-    """models: source_only, scratch and fine_tuned. `gain` is measured over the better of the first two, as
-    the test rows show it, which is the harder of the two comparisons."""
-    predictions = {name: model.predict(test.table) for name, model in models.items()}
-    metrics = {name: evaluate(model, test, predictions[name]) for name, model in models.items()}
-    metric = "accuracy" if test.task == "classification" else "r2"
-    scores = {name: _score(found, metric) for name, found in metrics.items()}
+@dataclass(frozen=True, slots=True)
+class FineTune:
+    """A finished fine-tune, as the report looks at it.
+
+    published was fitted on all target rows if `refit`, else it is the one that was assessed. record: what the registry
+    keeps of the source. source_test: rows the source has never seen; about_source: how many, or why there are none.
+    """
+
+    transfer: Transfer
+    strategy: str
+    target: Target
+    assessed: Assessment
+    published: Tuned
+    refit: bool
+    record: Mapping[str, Any]
+    source_test: Labelled | None
+    about_source: Mapping[str, Any]
+
+
+def transfer_report(found: FineTune, on_step: OnStep) -> dict[str, Any]:
+    """All of DESIGN §6 as JSON. `on_step(completed, total)` counts its parts."""
+    source, published, seed = found.transfer.source, found.published.model, found.transfer.seed
+    report = measured(found)
+    parts: dict[str, Callable[[], Any]] = {
+        "shift": lambda: _shift(found),
+        "forgetting": lambda: forgetting(source, published, found.source_test, seed=seed),
+        "explanation": lambda: explain(source, published, _explained_rows(found), seed=seed),
+        "labels_needed": lambda: _labels_needed(found, report["source_only"][report["metric"]]),
+    }
+    for number, (name, made) in enumerate(parts.items()):
+        on_step(number, len(parts))
+        report[name] = made()
+    on_step(len(parts), len(parts))
+    return report | {"source_rows": dict(found.about_source), "summary": of_report(report)}
+
+
+def measured(found: FineTune) -> dict[str, Any]:
+    """What was measured on target rows. `gain` is over the better of source_only and scratch, as those rows show it,
+    which is the harder of the two comparisons."""
+    answers, published = found.assessed.answers, found.published
+    metrics = {name: said.metrics() for name, said in answers.items()}
+    metric = headline_metric(found.target.data.task)
+    scores = {name: _score(values, metric) for name, values in metrics.items()}
     over = "source_only" if scores["source_only"] >= scores["scratch"] else "scratch"
-    gain = _gain(models, predictions, over, test, seed)
+    gain = _gain(answers["fine_tuned"], answers[over], found.transfer.seed)
+    evaluation = found.assessed.plan.as_json() | {"refitted": found.refit}
     return {
         **metrics,
-        "majority": majority(train, test),
-        "strategy": chosen,
-        "parameters": parameters,
-        "candidates": [item.as_json() for item in candidates],
+        "strategy": published.strategy,
+        "parameters": dict(published.parameters),
+        "candidates": [item.as_json() for item in published.candidates],
         "metric": metric,
         "gain": {
             "value": gain.value,
@@ -48,40 +85,70 @@ def transfer_report(
             "high": gain.high,
             "confidence": CONFIDENCE,
         },
-        "verdict": gain.verdict(test.rows),
-        "columns": columns,
-        "labels": _labels(models["source_only"], test),
-        "forgetting": None,
-        "n_train": train.rows,
-        "n_test": test.rows,
+        "verdict": gain.verdict(evaluation["n_test"]),
+        "evaluation": evaluation,
+        "columns": found.target.columns,
+        "labels": found.target.labels,
+        "n_train": evaluation["n_train"],
+        "n_test": evaluation["n_test"],
     }
 
 
-def _score(metrics: dict[str, Any], metric: str) -> float:
+def _score(metrics: Mapping[str, Any], metric: str) -> float:
     value = metrics[metric]
     return -np.inf if value is None else float(value)
 
 
-def _gain(
-    models: dict[str, Model], predictions: dict[str, Prediction], over: str, test: Labelled, seed: int
-) -> Gain:
-    ours, baseline = predictions["fine_tuned"], predictions[over]
-    if test.task == "regression":
-        return r2_gain(test.y, ours.values, baseline.values, seed)
-    right = [_correct(models[name], predictions[name], test) for name in ("fine_tuned", over)]
-    return accuracy_gain(right[0], right[1], seed)
+def _gain(ours: Answers, baseline: Answers, seed: int) -> Gain:
+    if ours.probabilities is None:
+        return r2_gain(ours.truth, ours.predicted, baseline.predicted, seed)
+    return accuracy_gain(ours.correct, baseline.correct, seed)
 
 
-def _correct(model: Model, prediction: Prediction, test: Labelled) -> npt.NDArray[np.bool_]:
-    truth = positions(test.classes, union(model.classes, test.classes))[test.y]
-    return np.asarray(prediction.codes == truth)
+def _shift(found: FineTune) -> dict[str, Any]:
+    """Of all target rows to the source's training rows."""
+    transfer, record = found.transfer, found.record
+    report = shift(
+        transfer.source_rows,
+        found.target.data,
+        transfer.source,
+        record.get("baseline") or {},
+        seed=transfer.seed,
+        columns=found.target.columns,
+        source_metrics=record.get("metrics"),
+    )
+    read = found.about_source["train"]
+    if read is not None:
+        report["rows"]["source_total"] = read["of"]
+    return report
 
 
-def _labels(source: Model, test: Labelled) -> dict[str, Any] | None:
-    """Labels that only one side knows; None for regression."""
-    if test.task == "regression":
-        return None
-    return {
-        "new": [label for label in test.classes if label not in source.classes],
-        "absent": [label for label in source.classes if label not in test.classes],
-    }
+def _explained_rows(found: FineTune) -> Labelled:
+    """What a model goes by can be seen on any rows, best on those it has not seen."""
+    return found.target.data if found.refit else found.target.data.take(found.assessed.plan.rounds[-1][1])
+
+
+def _labels_needed(found: FineTune, source_score: float | None) -> dict[str, Any]:
+    data, plan = found.target.data, found.assessed.plan
+
+    candidate = _growing(found)
+    train, test = (data, None)
+    if plan.method == "holdout":
+        train, test = (data.take(rows) for rows in plan.rounds[0])
+    curve = labels_needed(
+        lambda rows: candidate.fit(found.transfer.encoded(rows), Hooks()),
+        train,
+        test,
+        source_score=source_score,
+        seed=found.transfer.seed,
+    )
+    return curve | {"strategy": candidate.strategy, "parameters": dict(candidate.parameters)}
+
+
+def _growing(found: FineTune) -> Candidate:
+    """Whose score is followed as labels grow: the heaviest candidate that uses labels at all. A dozen whole comparisons
+    would take longer than the fine-tune."""
+    learning = [item for item in found.published.candidates if item.candidate.strategy != "source_only"]
+    if not learning:
+        return found.transfer.candidates(found.strategy)[0]
+    return max(learning, key=lambda item: (item.weight, item.score)).candidate

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.modeling.model import Label
 from worker.learning.data import Labelled
 from worker.learning.estimators import Hooks
 from worker.learning.evaluation import positions, row_losses, union
 from worker.learning.splitting import folds
-from worker.learning.strategies import Candidate
+from worker.learning.strategies import Candidate, Transfer
+
+OnFit = Callable[[int, int], None]
 
 #: Up to this many rows every row is a fold of its own.
 LEAVE_ONE_OUT_ROWS = 10
@@ -26,13 +29,16 @@ MAX_ROWS = 5_000
 class Scored:
     """A candidate's out-of-fold score: accuracy or R² over all rows, and its standard deviation over folds.
 
-    `loss` (mean log-loss or squared error) decides between equal scores.
+    `loss` (mean log-loss or squared error) decides between equal scores. `weight` is its share in the model that
+    was made of the comparison, `sharpness` the power its probabilities are raised to there.
     """
 
     candidate: Candidate
     score: float
     std: float
     loss: float
+    weight: float = 0.0
+    sharpness: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -40,32 +46,82 @@ class Scored:
             "parameters": dict(self.candidate.parameters),
             "cv_score": self.score,
             "cv_std": self.std,
+            "cv_loss": self.loss,
+            "weight": self.weight,
         }
 
 
-def cross_validate(
-    candidates: Sequence[Candidate], data: Labelled, seed: int, on_fit: Callable[[int, int], None]
-) -> list[Scored]:
-    """Score every candidate on the same folds of at most MAX_ROWS rows. `on_fit(completed, total)` counts fits."""
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """What every candidate said about every row when it was fitted without that row's fold.
+
+    truth: (n,) codes into `classes`, or amounts. outputs: (candidates, n, classes) probabilities, or (candidates, n)
+    amounts. fold: (n,). unseen: (n,) the row's label has no other row outside its fold, so that nothing
+    fitted on the target alone can know it. foreign: (n,) the source does not know the row's label.
+    """
+
+    candidates: tuple[Candidate, ...]
+    classes: tuple[Label, ...]
+    truth: npt.NDArray[Any]
+    outputs: npt.NDArray[np.float64]
+    fold: npt.NDArray[np.int64]
+    unseen: npt.NDArray[np.bool_]
+    foreign: npt.NDArray[np.bool_]
+
+
+def out_of_fold(
+    transfer: Transfer, candidates: Sequence[Candidate], data: Labelled, on_fit: OnFit
+) -> OutOfFold:
+    """Fit every candidate on the same folds of at most MAX_ROWS rows. `on_fit(completed, total)` counts fits."""
     if data.rows > MAX_ROWS:
-        data = data.take(np.random.RandomState(seed % 2**32).permutation(data.rows)[:MAX_ROWS])
+        data = data.take(np.random.RandomState(transfer.seed % 2**32).permutation(data.rows)[:MAX_ROWS])
+    classification = data.task == "classification"
     count = data.rows if data.rows <= LEAVE_ONE_OUT_ROWS else FOLDS
-    fold = folds(data.y, count, seed, stratify=data.task == "classification")
-    total = len(candidates) * count
-    scored = []
-    for number, candidate in enumerate(candidates):
-        losses = np.zeros(data.rows)
-        scores = np.zeros(data.rows)
-        for part in range(count):
-            outside = np.flatnonzero(fold == part)
-            inside = np.flatnonzero(fold != part)
-            held = data.take(outside)
-            model = candidate.fit(data.take(inside), Hooks())
-            scores[outside], losses[outside] = _row_scores(model, held, data)
-            on_fit(number * count + part + 1, total)
-        by_fold = [scores[fold == part].mean() for part in range(count)]
-        scored.append(Scored(candidate, float(scores.mean()), float(np.std(by_fold)), float(losses.mean())))
-    return scored
+    fold = folds(data.y, count, transfer.seed, stratify=classification)
+    classes = union(transfer.source.classes, data.classes)
+    outputs = np.zeros(
+        (len(candidates), data.rows, len(classes)) if classification else (len(candidates), data.rows)
+    )
+    unseen = np.zeros(data.rows, np.bool_)
+    for part in range(count):
+        outside, inside = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
+        held, encoded = data.take(outside), transfer.encoded(data.take(inside))
+        if classification:
+            unseen[outside] = ~np.isin(data.y[outside], data.y[inside])
+        for number, candidate in enumerate(candidates):
+            model = candidate.fit(encoded, Hooks())
+            found = model.predict(held.table)
+            if classification:
+                outputs[number][np.ix_(outside, positions(model.classes, classes))] = found.probabilities
+            else:
+                outputs[number][outside] = found.values
+            on_fit(part * len(candidates) + number + 1, count * len(candidates))
+    truth = positions(data.classes, classes)[data.y] if classification else data.y
+    foreign = truth >= len(transfer.source.classes) if classification else np.zeros(data.rows, np.bool_)
+    return OutOfFold(tuple(candidates), classes, truth, outputs, fold, unseen, foreign)
+
+
+def scores(found: OutOfFold) -> list[Scored]:
+    """Each candidate's accuracy or R² over all rows, its spread over folds, and its mean loss."""
+    losses = _losses(found)
+    by_row = _row_scores(found)
+    parts = np.unique(found.fold)
+    return [
+        Scored(
+            candidate,
+            float(by_row[number].mean()),
+            float(np.std([by_row[number][found.fold == part].mean() for part in parts])),
+            float(losses[number].mean()),
+        )
+        for number, candidate in enumerate(found.candidates)
+    ]
+
+
+def _losses(found: OutOfFold) -> npt.NDArray[np.float64]:
+    """(candidates, n): negative log-likelihoods, or squared errors."""
+    if not found.classes:
+        return np.asarray(np.square(found.outputs - found.truth))
+    return np.stack([row_losses(found.truth, outputs) for outputs in found.outputs])
 
 
 def best(scored: Sequence[Scored]) -> Scored:
@@ -73,18 +129,9 @@ def best(scored: Sequence[Scored]) -> Scored:
     return max(scored, key=lambda item: (round(item.score, 9), -item.loss))
 
 
-def _row_scores(
-    model: Any, held: Labelled, data: Labelled
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Per row a score whose mean over all rows is accuracy or R², and a loss."""
-    found = model.predict(held.table)
-    if data.task == "regression":
-        errors = np.square(found.values - held.y)
-        spread = float(np.square(data.y - data.y.mean()).mean()) or 1.0
-        return 1.0 - errors / spread, errors
-    classes = union(model.classes, data.classes)
-    truth = positions(data.classes, classes)[held.y]
-    probabilities = np.zeros((held.rows, len(classes)))
-    probabilities[:, : len(model.classes)] = found.probabilities
-    losses = row_losses(truth, probabilities)
-    return (found.codes == truth).astype(np.float64), losses
+def _row_scores(found: OutOfFold) -> npt.NDArray[np.float64]:
+    """Per candidate and row a score whose mean over all rows is accuracy or R²."""
+    if found.classes:
+        return np.asarray(found.outputs.argmax(axis=2) == found.truth, np.float64)
+    spread = float(np.square(found.truth - found.truth.mean()).mean()) or 1.0
+    return np.asarray(1.0 - _losses(found) / spread)

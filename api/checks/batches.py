@@ -1,0 +1,39 @@
+"""Checks of `batch_predict`."""
+
+from __future__ import annotations
+
+from api.checks.base import Checks, name_of, some
+from shared import storage
+from shared.contracts.datasets import Dataset
+from shared.contracts.jobs import BatchPredictBody
+from shared.contracts.models import ModelVersion
+from shared.errors import InvalidInput
+
+
+def batch_predict(checks: Checks, body: BatchPredictBody) -> str:
+    model = checks.model(body.model, "model")
+    for uri, pointer in ((body.input.uri, "/input/uri"), (body.output.uri, "/output/uri")):
+        if uri is not None:
+            _bucket(checks, uri, pointer)
+    if body.input.dataset is not None:
+        dataset = checks.dataset(body.input.dataset, "/input/dataset")
+        if dataset:
+            _scorable(checks, body, dataset, model)
+    return name_of(body.model)
+
+
+def _bucket(checks: Checks, uri: str, pointer: str) -> None:
+    try:
+        storage.allowed_bucket(uri, checks.services.settings.s3_allowed_buckets, pointer=pointer)
+    except InvalidInput as error:
+        checks.adopt(error)
+
+
+def _scorable(checks: Checks, body: BatchPredictBody, dataset: Dataset, model: ModelVersion | None) -> None:
+    names = {column.name for column in dataset.columns}
+    if body.id_column is not None and body.id_column not in names:
+        checks.wrong("/id_column", f"the dataset has no column {body.id_column}; it has {some(names)}")
+    if model:
+        missing = [item["name"] for item in model.schema_["inputs"] if item["name"] not in names]
+        if missing:
+            checks.wrong("/input/dataset", f"the dataset lacks columns the model needs: {some(missing)}")

@@ -1,0 +1,1 @@
+"""Transfer, measured: `python -m benchmarks.transfer --help`."""

@@ -1,0 +1,50 @@
+"""What bodies of jobs are made of: ids, references, and the fields that every type takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from shared.contracts.base import Body, Description, Name, Tags
+from shared.contracts.specs import refusal
+from shared.queue import Priority
+
+DatasetId = Annotated[str, StringConstraints(pattern=r"^ds_[0-9A-HJKMNP-TV-Z]{26}$")]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+ModelRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$"),
+]
+"""`name` (its latest version), `name:3`, or `name@alias`."""
+S3Uri = Annotated[
+    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*$", max_length=1_200)
+]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+MetadataValue = Annotated[str, StringConstraints(max_length=1_000)] | int | float | bool | None
+
+
+class ModelTarget(Body):
+    """Where a new model goes: the next version under this name."""
+
+    name: Name
+    description: Description | None = None
+    tags: Tags | None = None
+
+
+class JobBody(Body):
+    """What every type of job takes."""
+
+    priority: Priority = "normal"
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    timeout_seconds: Annotated[int, Field(ge=1)] | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = {}
+    webhook_url: str | None = None
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _no_webhooks_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise refusal("", "webhooks are not available yet; poll the job or wait for it with ?wait=")
+        return value
