@@ -17,6 +17,7 @@ which knows the label, and better than one that is sure of another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from scipy.optimize import minimize_scalar
 
 from shared.modeling.composite import sharpened
 from worker.learning.selection import OutOfFold
+from worker.learning.strategies import Candidate
 
 Vector = npt.NDArray[np.float64]
 
@@ -52,13 +54,13 @@ class Shares:
 
 
 def blend(found: OutOfFold) -> Shares:
-    """The prior is equal among strategies, and within a strategy among its parameters."""
+    """The weights of one model made of all candidates."""
     sharpness = np.ones(len(found.candidates))
     if found.classes and len(found.truth) >= CALIBRATED_ROWS:
         for number, known in enumerate(~_unknowable(found)):
             sharpness[number] = _sharpness(found.outputs[number][known], found.truth[known])
     logs = _normal(found) if not found.classes else _categorical(found, sharpness)
-    prior = _prior([item.strategy for item in found.candidates])
+    prior = _prior(found.candidates)
     share = logs.shape[1] / (logs.shape[1] + HALF_ROWS)
     evidence = logs if not found.classes else logs + HIT * _hits(found)
     weights = (1 - share) * _posterior(prior, evidence) + share * _mixture(prior, logs)
@@ -66,8 +68,16 @@ def blend(found: OutOfFold) -> Shares:
     return Shares(np.asarray(weights / weights.sum()), sharpness)
 
 
-def _prior(strategies: list[str]) -> Vector:
-    prior = np.array([1.0 / strategies.count(name) for name in strategies])
+def _prior(candidates: Sequence[Candidate]) -> Vector:
+    """Equal among strategies, those that start over counting as one; within one among strategies, then parameters."""
+    groups = ["fresh" if item.fresh else item.strategy for item in candidates]
+    strategies = [item.strategy for item in candidates]
+    sizes = {
+        group: len({s for s, g in zip(strategies, groups, strict=True) if g == group}) for group in groups
+    }
+    prior = np.array(
+        [1.0 / (sizes[g] * strategies.count(s)) for s, g in zip(strategies, groups, strict=True)]
+    )
     return np.asarray(prior / prior.sum())
 
 
