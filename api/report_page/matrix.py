@@ -54,7 +54,12 @@ def most_confused(matrices: Sequence[tuple[Sequence[Sequence[int]], Sequence[Any
 
 
 def _cell(
-    rows: int, total: int, labels: Sequence[Any], pair: tuple[int, int], place: tuple[float, float], side: float
+    rows: int,
+    total: int,
+    labels: Sequence[Any],
+    pair: tuple[int, int],
+    place: tuple[float, float],
+    side: float,
 ) -> Markup:
     truth, predicted = pair
     share = rows / total
