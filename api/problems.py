@@ -136,8 +136,10 @@ _UNION_TAGS = frozenset(get_args(JobType))
 
 
 def _pointer(place: tuple[int | str, ...], context: dict[str, Any]) -> str:
-    """An RFC 6901 pointer. pydantic puts a union's tag first, which is not part of the body."""
+    """An RFC 6901 pointer. pydantic puts a union's tag first and "[key]" after a bad key; neither is in the body."""
     parts = [str(part) for part in place]
+    if parts and parts[-1] == "[key]":
+        parts = parts[:-1]
     if parts and parts[0] in _UNION_TAGS:
         parts = parts[1:]
     if context.get("field"):

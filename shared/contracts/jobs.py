@@ -37,7 +37,7 @@ class BatchInput(Body):
 
     dataset: DatasetId | None = None
     uri: S3Uri | None = None
-    format: Literal["auto"] | Format = "auto"
+    format: Literal["auto", Format] = "auto"
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:

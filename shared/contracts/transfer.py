@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, PlainValidator, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.contracts.job_fields import ColumnName, DatasetId, JobBody, ModelRef, ModelTarget, Seed
 from shared.contracts.specs import Task, TransferEvaluation, refusal
@@ -15,8 +16,17 @@ NEEDS_WEIGHTS: frozenset[Strategy] = frozenset({"continue", "l2_sp", "new_head"}
 NEEDS_SOURCE_ROWS: frozenset[Strategy] = frozenset({"augment", "reweight"})
 """Those that learn from the source's rows beside the target's."""
 
-LabelText = Annotated[str, StringConstraints(max_length=1_000)]
-LabelValue = Annotated[str, StringConstraints(max_length=1_000)] | bool | int
+_LONGEST_LABEL = 1_000
+LabelText = Annotated[str, StringConstraints(max_length=_LONGEST_LABEL)]
+
+
+def _label(value: object) -> object:
+    if isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= _LONGEST_LABEL):
+        return value
+    raise PydanticCustomError("label", "a label is a text, true, false or an integer")
+
+
+LabelValue = Annotated[str | bool | int, PlainValidator(_label, json_schema_input_type=str | bool | int)]
 LabelMap = Annotated[dict[LabelText, LabelValue], Field(max_length=1_000)]
 """A label of the target table, as text → the source's label for the same thing. One to one."""
 ColumnMap = Annotated[dict[ColumnName, ColumnName], Field(max_length=10_000)]
@@ -95,7 +105,7 @@ class RankSourcesBody(JobBody):
     type: Literal["rank_sources"]
     dataset: DatasetId
     target: ColumnName
-    task: Literal["auto"] | Task = "auto"
+    task: Literal["auto", Task] = "auto"
     candidates: Annotated[list[ModelRef], Field(min_length=1, max_length=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=20)] = 5
     seed: Seed = 42

@@ -270,10 +270,13 @@ def test_a_label_that_no_row_has_fails_the_job_at_its_entry(graft: Graft, source
         ({"column_map": {"f0": "f1"}}, ["/column_map/f0"]),
         ({"column_map": {"f0": "f2", "f1": "f2", "f2": "f0"}}, ["/column_map/f1"]),
         ({"column_map": {"f0": 3}}, ["/column_map/f0"]),
+        ({"column_map": {"": "f0"}}, ["/column_map/"]),
         ({"label_map": {"1": 11}}, ["/label_map/1"]),
         ({"label_map": {"a/b": 11}}, ["/label_map/a~1b"]),
         ({"label_map": {"1": 2, "2": 2}}, ["/label_map/2"]),
         ({"label_map": ["1"]}, ["/label_map"]),
+        ({"label_map": {"1": 1.5}}, ["/label_map/1"]),
+        ({"label_map": {"1": None}}, ["/label_map/1"]),
         ({"estimator": {"kind": "svm"}}, ["/estimator"]),
     ],
 )

@@ -245,7 +245,7 @@ def test_another_projects_models_and_datasets_are_unknown(stranger: Graft, made:
 
 
 def test_a_job_that_makes_a_report_can_be_retried(graft: Graft, made: Json, target: str) -> None:
-    failed = graft.submit(rank(target, candidates=["reports-amount"])).json()
+    failed = graft.submit(rank(target, candidates=["reports-amount"], task="classification")).json()
     assert graft.ended(failed["id"])["status"] == "failed"
     again = graft.post(f"/v1/jobs/{failed['id']}/retry")
     assert again.status_code == 202

@@ -29,6 +29,8 @@ from worker.learning.selection import OutOfFold
 Vector = npt.NDArray[np.float64]
 
 RATE = 0.3
+#: What a hit counts in the posterior beside the log-likelihood.
+HIT = 1.0
 HALF_ROWS = 50
 #: The share of a uniform guess in every likelihood: no candidate is ruled out by one row.
 GUESS = 0.02
@@ -58,7 +60,8 @@ def blend(found: OutOfFold) -> Shares:
     logs = _normal(found) if not found.classes else _categorical(found, sharpness)
     prior = _prior([item.strategy for item in found.candidates])
     share = logs.shape[1] / (logs.shape[1] + HALF_ROWS)
-    weights = (1 - share) * _posterior(prior, logs) + share * _mixture(prior, logs)
+    evidence = logs if not found.classes else logs + HIT * _hits(found)
+    weights = (1 - share) * _posterior(prior, evidence) + share * _mixture(prior, logs)
     weights[weights < min(SMALLEST_WEIGHT, weights.max())] = 0.0
     return Shares(np.asarray(weights / weights.sum()), sharpness)
 
@@ -89,6 +92,13 @@ def _categorical(found: OutOfFold, sharpness: Vector) -> Vector:
     return logs
 
 
+def _hits(found: OutOfFold) -> Vector:
+    """(candidates, n): 1 where the label was the likeliest, a guess's chance where it could not be known."""
+    hits = (found.outputs.argmax(axis=2) == found.truth).astype(np.float64)
+    hits[_unknowable(found)] = 1.0 / len(found.classes)
+    return np.asarray(hits)
+
+
 def _unknowable(found: OutOfFold) -> npt.NDArray[np.bool_]:
     """(candidates, n): the row's label could not be known, but will be once the candidate is fitted on all rows."""
     foreign = found.unseen & found.foreign
@@ -112,9 +122,9 @@ def _sharpness(outputs: Vector, truth: npt.NDArray[np.int64]) -> float:
     return float(np.exp(found.x))
 
 
-def _posterior(prior: Vector, logs: Vector) -> Vector:
-    evidence = np.log(prior) + RATE * logs.sum(axis=1)
-    weights = np.exp(evidence - evidence.max())
+def _posterior(prior: Vector, evidence: Vector) -> Vector:
+    logs = np.log(prior) + RATE * evidence.sum(axis=1)
+    weights = np.exp(logs - logs.max())
     return np.asarray(weights / weights.sum())
 
 
