@@ -96,7 +96,7 @@ def _hits(found: OutOfFold) -> Vector:
     """(candidates, n): 1 where the label was the likeliest, a guess's chance where it could not be known."""
     hits = (found.outputs.argmax(axis=2) == found.truth).astype(np.float64)
     hits[_unknowable(found)] = 1.0 / len(found.classes)
-    return np.asarray(hits)
+    return hits
 
 
 def _unknowable(found: OutOfFold) -> npt.NDArray[np.bool_]:
