@@ -215,13 +215,6 @@ def test_a_strategy_gains_nothing_by_having_many_parameters():
     assert shares.weights[3] == pytest.approx(0.5)
 
 
-def test_ways_of_starting_over_share_one_share():
-    truth = np.arange(4) % 2
-    same = said(truth, 0.7)
-    shares = blend(found([same, same, same, same], truth, ["stack", "scratch", "new_head", "linear"]))
-    assert shares.weights[0] == pytest.approx(0.5)
-
-
 def test_rows_whose_label_was_left_out_say_nothing_against_what_is_fitted_on_the_target_alone():
     truth = np.arange(6) % 2
     unseen = np.ones(6, bool)

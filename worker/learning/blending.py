@@ -17,7 +17,6 @@ which knows the label, and better than one that is sure of another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +25,6 @@ from scipy.optimize import minimize_scalar
 
 from shared.modeling.composite import sharpened
 from worker.learning.selection import OutOfFold
-from worker.learning.strategies import Candidate
 
 Vector = npt.NDArray[np.float64]
 
@@ -60,7 +58,7 @@ def blend(found: OutOfFold) -> Shares:
         for number, known in enumerate(~_unknowable(found)):
             sharpness[number] = _sharpness(found.outputs[number][known], found.truth[known])
     logs = _normal(found) if not found.classes else _categorical(found, sharpness)
-    prior = _prior(found.candidates)
+    prior = _prior([item.strategy for item in found.candidates])
     share = logs.shape[1] / (logs.shape[1] + HALF_ROWS)
     evidence = logs if not found.classes else logs + HIT * _hits(found)
     weights = (1 - share) * _posterior(prior, evidence) + share * _mixture(prior, logs)
@@ -68,16 +66,9 @@ def blend(found: OutOfFold) -> Shares:
     return Shares(np.asarray(weights / weights.sum()), sharpness)
 
 
-def _prior(candidates: Sequence[Candidate]) -> Vector:
-    """Equal among strategies, those that start over counting as one; within one among strategies, then parameters."""
-    groups = ["fresh" if item.fresh else item.strategy for item in candidates]
-    strategies = [item.strategy for item in candidates]
-    sizes = {
-        group: len({s for s, g in zip(strategies, groups, strict=True) if g == group}) for group in groups
-    }
-    prior = np.array(
-        [1.0 / (sizes[g] * strategies.count(s)) for s, g in zip(strategies, groups, strict=True)]
-    )
+def _prior(strategies: list[str]) -> Vector:
+    """Equal among strategies, and within a strategy among its parameters."""
+    prior = np.array([1.0 / strategies.count(name) for name in strategies])
     return np.asarray(prior / prior.sum())
 
 
