@@ -1,6 +1,7 @@
 """Does a fine-tune leave anyone worse off? `auto` and every strategy on the fourteen shifts of `shifts`.
 
-    python -m benchmarks.transfer [--source linear mlp] [--shifts …] [--sizes …] [--seeds 10] [--jobs 1] [--out DIR]
+    python -m benchmarks.transfer [--source linear mlp] [--grid public] [--shifts …] [--sizes …] [--seeds 10]
+                                  [--jobs 1] [--out DIR]
 
 A run is one source, trained with Graft's defaults on the shift's source rows, and n target rows. It fits every
 candidate out of fold and on all n rows, as `worker.learning.tuning` does, and predicts the target's test rows. What it
@@ -23,8 +24,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+from benchmarks.transfer.grids import GRIDS, SIZES
 from benchmarks.transfer.runs import FAMILIES, Run, fit_group, scored
-from benchmarks.transfer.shifts import SHIFTS, SIZES
 from benchmarks.transfer.table import print_tables
 
 
@@ -33,12 +34,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--source", nargs="+", choices=FAMILIES, default=list(FAMILIES))
-    parser.add_argument("--shifts", nargs="+", choices=SHIFTS, default=list(SHIFTS))
+    parser.add_argument("--grid", choices=GRIDS, default="public")
+    parser.add_argument("--shifts", nargs="+", metavar="NAME", help="some of the grid's; default: all")
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=1, help="processes")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "graft-bench-transfer")
     asked = parser.parse_args()
+    asked.shifts = asked.shifts or GRIDS[asked.grid]
     asked.out.mkdir(parents=True, exist_ok=True)
     groups = list(itertools.product(asked.source, range(asked.seeds), asked.shifts))
     fit_all(groups, asked.sizes, asked.out, asked.jobs)

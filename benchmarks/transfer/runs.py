@@ -12,7 +12,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.accuracy import as_columns, as_table
-from benchmarks.transfer.shifts import Shift, make
+from benchmarks.transfer.grids import make
+from benchmarks.transfer.shifts import Shift
 from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
 from shared.modeling import Model
 from shared.modeling.composite import sharpened

@@ -6,13 +6,11 @@
     bc_scale                       units changed               diabetes_age, _sex  regression on other people
     bc_split                       other range of a column     lin_drift           coefficients and intercept moved
 
-`make(name, seed)` draws everything from one `RandomState`, in a fixed order: the same name and seed always give the
-same rows.
+Each draws everything from one `RandomState`, in a fixed order: see `grids.make`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +19,6 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import rotate
 from sklearn import datasets
-
-SIZES = (5, 10, 20, 50, 100, 200, 500)
 
 Array = Any
 Random = np.random.RandomState
@@ -50,17 +46,13 @@ class Shift:
         return None
 
 
-def make(name: str, seed: int) -> Shift:
-    return SHIFTS[name](Random((zlib.crc32(name.encode()) + 7919 * seed) % 2**31))
-
-
 def _digits(r: Random, change: Callable[[Array], Array], classes: range | None = None) -> Shift:
-    X, y = _shuffled("digits", r)
+    X, y = shuffled("digits", r)
     Xs, ys = X[:800], y[:800]
     if classes is not None:
         known = np.isin(ys, classes)
         Xs, ys = Xs[known], ys[known]
-    return _split("classification", (Xs, ys), (change(X[800:]), y[800:]), r, test=497)
+    return split("classification", (Xs, ys), (change(X[800:]), y[800:]), r, test=497)
 
 
 def digits_rot25(r: Random) -> Shift:
@@ -85,16 +77,16 @@ def digits_newlabels(r: Random) -> Shift:
 
 
 def bc_scale(r: Random) -> Shift:
-    X, y = _shuffled("breast_cancer", r)
+    X, y = shuffled("breast_cancer", r)
     spread = X.std(0)
     factor, offset = np.exp(r.normal(0, 0.5, X.shape[1])), r.normal(0, 0.7, X.shape[1]) * spread
-    return _split("classification", (X[:250], y[:250]), (X[250:] * factor + offset, y[250:]), r, test=119)
+    return split("classification", (X[:250], y[:250]), (X[250:] * factor + offset, y[250:]), r, test=119)
 
 
 def bc_split(r: Random) -> Shift:
-    X, y = _bundled("breast_cancer")
+    X, y = bundled("breast_cancer")
     smooth = X[:, 1] < np.median(X[:, 1])
-    return _split("classification", (X[smooth], y[smooth]), (X[~smooth], y[~smooth]), r, test=180)
+    return split("classification", (X[smooth], y[smooth]), (X[~smooth], y[~smooth]), r, test=180)
 
 
 def hyper30(r: Random) -> Shift:
@@ -117,7 +109,7 @@ def _hyperplane(r: Random, degrees: float, width: int = 20, rows: int = 3500, ou
     turned = np.cos(angle) * w + np.sin(angle) * v
     y = np.r_[X[:ours] @ w > 0, X[ours:] @ turned > 0].astype(int)
     y[r.rand(rows) < 0.05] ^= 1
-    return _split("classification", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
+    return split("classification", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
 
 
 def covshift(r: Random, rows: int = 4500, ours: int = 1500) -> Shift:
@@ -125,7 +117,7 @@ def covshift(r: Random, rows: int = 4500, ours: int = 1500) -> Shift:
     X[ours:, :4] = X[ours:, :4] * 0.7 + 1.2
     f = X[:, 0] + X[:, 1] ** 2 - 1.5 * X[:, 2] * X[:, 3] + 0.5 * X[:, 4] - 0.5
     y = (f + r.normal(0, 0.5, rows) > 0).astype(int)
-    return _split("classification", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
+    return split("classification", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
 
 
 def blobs(r: Random, classes: int = 4, width: int = 10, rows: int = 3500, ours: int = 1000) -> Shift:
@@ -133,19 +125,19 @@ def blobs(r: Random, classes: int = 4, width: int = 10, rows: int = 3500, ours: 
     moved = means + r.normal(0, 0.8, (classes, width))
     y = r.randint(classes, size=rows)
     X = np.where(np.arange(rows)[:, None] < ours, means[y], moved[y]) + r.normal(size=(rows, width))
-    return _split("classification", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
+    return split("classification", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
 
 
 def diabetes_age(r: Random) -> Shift:
-    X, y = _bundled("diabetes")
+    X, y = bundled("diabetes")
     young = X[:, 0] < np.median(X[:, 0])
-    return _split("regression", (X[young], y[young]), (X[~young], y[~young]), r, test=115)
+    return split("regression", (X[young], y[young]), (X[~young], y[~young]), r, test=115)
 
 
 def diabetes_sex(r: Random) -> Shift:
-    X, y = _bundled("diabetes")
+    X, y = bundled("diabetes")
     first = X[:, 1] < 0
-    return _split("regression", (X[first], y[first]), (X[~first], y[~first]), r, test=105)
+    return split("regression", (X[first], y[first]), (X[~first], y[~first]), r, test=105)
 
 
 def lin_drift(r: Random, width: int = 20, rows: int = 3500, ours: int = 1000) -> Shift:
@@ -153,7 +145,7 @@ def lin_drift(r: Random, width: int = 20, rows: int = 3500, ours: int = 1000) ->
     moved = w + r.normal(0, 0.5, width) * (r.rand(width) < 0.4)
     X = r.normal(size=(rows, width))
     y = np.r_[X[:ours] @ w, X[ours:] @ moved + 1.0] + r.normal(0, 1.5, rows)
-    return _split("regression", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
+    return split("regression", (X[:ours], y[:ours]), (X[ours:], y[ours:]), r, test=2000)
 
 
 SHIFTS: dict[str, Callable[[Random], Shift]] = {
@@ -178,13 +170,13 @@ SHIFTS: dict[str, Callable[[Random], Shift]] = {
 
 
 @cache
-def _bundled(name: str) -> tuple[Array, Array]:
+def bundled(name: str) -> tuple[Array, Array]:
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     return X, y
 
 
-def _shuffled(name: str, r: Random) -> tuple[Array, Array]:
-    X, y = _bundled(name)
+def shuffled(name: str, r: Random) -> tuple[Array, Array]:
+    X, y = bundled(name)
     order = r.permutation(len(X))
     return X[order], y[order]
 
@@ -194,7 +186,7 @@ def _turned(X: Array, degrees: float) -> Array:
     return np.clip(images, 0, 16).reshape(len(X), 64)
 
 
-def _split(
+def split(
     task: str, source: tuple[Array, Array], target: tuple[Array, Array], r: Random, *, test: int
 ) -> Shift:
     order = r.permutation(len(target[0]))

@@ -265,10 +265,11 @@ def test_target_columns_are_aligned_by_name_and_every_difference_is_told():
     assert found.data.table.schema.names == ["x0", "x1", "x2", "x3", "x4"]
     np.testing.assert_allclose(found.data.table.column("x0"), X[:, 0])
     assert found.absent == {"x1"}
-    assert found.report == {
+    assert found.columns == {
         "missing": ["x1"],
         "extra": ["extra"],
         "mistyped": [{"column": "x0", "expected": "number", "found": "string", "bad_cells": 0}],
+        "mapped": {},
     }
     assert len(warnings) == 3
     scratch = Transfer(source, 0, absent=found.absent).scratch(found.data, Hooks())

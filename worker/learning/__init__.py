@@ -8,8 +8,9 @@ defaults.py        what `null` parameters stand for
 estimators.py      an estimator spec → a fitted Model; networks.py and trees.py do the work
 calibration.py     honest probabilities for hinge losses
 evaluation.py      metrics; significance.py the gain and its interval
-strategies.py      ways to move a source model to a target; selection.py compares them; tuning.py makes one model
-                   of the comparison; report.py tells
+strategies.py      ways to move a source model to a target: heads.py fits them, on rows that encoded.py prepares;
+                   restandardizing.py, source_rows.py and class_means.py are what some of them need
+tuning.py          one model of all that a strategy allows: selection.py compares, blending.py weighs; report.py tells
 shift.py           what differs in the target: domain_classifier.py, feature_shift.py (bins.py, stability.py),
                    label_shift.py
 explanation.py     permutation importance of source and fine-tuned model; forgetting.py what was lost of the source

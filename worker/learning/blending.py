@@ -52,7 +52,7 @@ class Shares:
 
 
 def blend(found: OutOfFold) -> Shares:
-    """The prior is equal among strategies, and within a strategy among its parameters."""
+    """The weights of one model made of all candidates."""
     sharpness = np.ones(len(found.candidates))
     if found.classes and len(found.truth) >= CALIBRATED_ROWS:
         for number, known in enumerate(~_unknowable(found)):
@@ -67,6 +67,7 @@ def blend(found: OutOfFold) -> Shares:
 
 
 def _prior(strategies: list[str]) -> Vector:
+    """Equal among strategies, and within a strategy among its parameters."""
     prior = np.array([1.0 / strategies.count(name) for name in strategies])
     return np.asarray(prior / prior.sum())
 

@@ -67,7 +67,7 @@ def of_explanation(found: Mapping[str, Any]) -> dict[str, str]:
             f"{quantity(found['rows'], 'row')}: they stand in for one another, or the rows are too few to tell.",
             "advice": "Don't drop columns on the strength of this; look at related columns together or label more.",
         }
-    named = [f"{item['column']} ({signed(item['fine_tuned']['importance'])})" for item in leaders]
+    named = [f"{item['column']} ({signed(item['fine_tuned']['importance']).lstrip('+')})" for item in leaders]
     sentence = f"The fine-tuned model goes by {listed(named)} most: so much is lost when they are shuffled"
     if not changed:
         return {
@@ -120,12 +120,17 @@ def of_labels_needed(found: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def reason_of_block(report: Mapping[str, Any]) -> str:
-    """Why an alias should not point here: for whoever tried to move it."""
-    return _headline(report)
-
-
 def _headline(report: Mapping[str, Any]) -> str:
+    """The verdict's reason; and, where fine-tuning holds its own, what it means against the other baseline."""
+    told = _reason(report)
+    other = "source_only" if report["gain"]["over"] == "scratch" else "scratch"
+    ours, theirs = ((report.get(name) or {}).get(report["metric"]) for name in ("fine_tuned", other))
+    if report["verdict"] == "negative_transfer" or ours is None or theirs is None:
+        return told
+    return f"{told} Against {_BASELINE[other]}: {signed(ours - theirs)}."
+
+
+def _reason(report: Mapping[str, Any]) -> str:
     gain, over = report["gain"], _BASELINE.get(report["gain"]["over"], report["gain"]["over"])
     value = signed(gain["value"])
     if gain["value"] == gain["low"] == gain["high"] == 0:

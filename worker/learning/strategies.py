@@ -59,23 +59,11 @@ MEAN_PRIORS = (0.0, 1.0, 5.0)
 STACK_ALPHAS = (10.0, 1.0)
 #: Of heads that are fitted on source rows too.
 BESIDE_ALPHA = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How `continue` goes on: Adam's rate, at least so many steps, and the pull back to the source's weights."""
-
-    rate: float
-    steps: int
-    alpha: float
-
-
-#: Gentle: a third of the rate that a fit from nothing uses, and too few steps to get far. Full: as far as few rows can
-#: take all layers, with the anchor to hold what they say nothing about.
-PACES = {"gentle": Pace(3e-4, 200, 0.0), "full": Pace(1e-3, 600, 1.0)}
-#: A linear family has one layer, and steps that are ten times longer.
-LINEAR_PACE = Pace(3e-3, 200, 0.0)
+#: Adam's steps of `continue`, for networks and for linear families: about a third of the rate that a fit from
+#: nothing uses, and at least so many epochs and steps.
+CONTINUE_RATE = {True: 3e-4, False: 3e-3}
 CONTINUE_EPOCHS = 50
+CONTINUE_STEPS = 200
 
 Fit = Callable[[Encoded, Hooks], Model]
 
@@ -156,37 +144,35 @@ class Transfer:
             hooks=hooks,
         )
 
-    def go_on(self, rows: Encoded, hooks: Hooks, *, restandardize: bool, pace: str = "gentle") -> Model:
+    def go_on(self, rows: Encoded, hooks: Hooks, *, restandardize: bool) -> Model:
         """`continue`, which is a keyword in Python."""
         model = rows.model(restandardize=restandardize)
-        chosen = PACES[pace] if model.estimator.layers else LINEAR_PACE
         count = rows.data.rows
-        planned = plan(EstimatorSpec.model_validate(dict(model.estimator_spec)), model.task, count)
+        steps_an_epoch = -(-count // batch_rows(count))
+        spec = EstimatorSpec.model_validate(dict(model.estimator_spec))
         steps = replace(
-            planned,
-            loss=head_loss(model.task, planned.loss),
+            plan(spec, model.task, count),
+            loss=head_loss(model.task, plan(spec, model.task, count).loss),
             optimizer="adam",
-            learning_rate=chosen.rate,
-            epochs=max(CONTINUE_EPOCHS, chosen.steps // -(-count // batch_rows(count))),
+            learning_rate=CONTINUE_RATE[bool(model.estimator.layers)],
+            epochs=max(CONTINUE_EPOCHS, CONTINUE_STEPS // steps_an_epoch),
             batch_size=batch_rows(count),
-            tolerance=planned.tolerance if chosen.alpha else 0.0,
-            alpha=chosen.alpha,
+            tolerance=0.0,
+            alpha=0.0,
         )
-        X, y = model.encoder.transform(rows.data.table), rows.coded(rows.data)
+        X = model.encoder.transform(rows.data.table)
         found = refit_network(
             model.estimator,
             X,
-            y,
+            rows.coded(rows.data),
             steps,
             self.seed,
-            anchored=chosen.alpha > 0,
+            anchored=False,
             may_cut=True,
             on_epoch=hooks.epoch,
         )
         record = {"optimizer": "adam", "epochs": steps.epochs, "learning_rate": found.learning_rate}
-        return self._finished(
-            model, found.network, "continue", restandardize=restandardize, alpha=chosen.alpha, **record
-        )
+        return self._finished(model, found.network, "continue", restandardize=restandardize, **record)
 
     def anchored(self, rows: Encoded, hooks: Hooks, *, alpha: float, restandardize: bool) -> Model:
         """`l2_sp`"""
@@ -320,13 +306,13 @@ class Transfer:
     def _with_weights(self, stock: Model) -> dict[str, tuple[Candidate, ...]]:
         scalings = (False, True) if rescales(stock.encoder) else (False,)
         known: dict[str, tuple[Candidate, ...]] = {
-            "continue": _each("continue", self.go_on, restandardize=(False,)),
+            "continue": _each(
+                "continue", self.go_on, restandardize=scalings if stock.estimator.layers else (False,)
+            ),
             "l2_sp": _each("l2_sp", self.anchored, alpha=ANCHOR_ALPHAS, restandardize=scalings),
             "new_head": _each("new_head", self.new_head, alpha=HEAD_ALPHAS, restandardize=scalings),
         }
         if stock.estimator.layers:
-            known["continue"] = _each("continue", self.go_on, restandardize=scalings, pace=("gentle",))
-            known["continue"] += _each("continue", self.go_on, restandardize=scalings[-1:], pace=("full",))
             known["linear"] = _each("linear", self.linear, alpha=LINEAR_ALPHAS, restandardize=scalings[-1:])
         if True in scalings:
             known["restandardize"] = (
