@@ -49,6 +49,8 @@ def test_auto_cross_validates_few_rows_and_holds_out_of_many(
     assert report["evaluation"]["method"] == expected
     assert report["evaluation"]["folds"] == (5 if expected == "cross_validation" else None)
     assert report["evaluation"]["refitted"] is refit
+    sampling = report["sampling"]
+    assert sampling["target_rows"] == sampling["head_rows"] == sampling["compared_rows"] == table.num_rows
     for name in ("source_only", "scratch", "fine_tuned", "majority"):
         assert report[name]["n_test"] == scored
         assert sum(map(sum, report[name]["confusion_matrix"])) == scored

@@ -258,3 +258,14 @@ def test_without_columns_that_the_target_lacks_scratch_predicts_the_sources_tabl
     data = replace(data, table=empty)
     model = tuned(source, data, absent=frozenset({"x1"})).model
     assert score(model, data) > 0.9
+
+
+def test_heads_are_fitted_on_a_spread_of_rows_where_all_would_be_too_many(monkeypatch):
+    monkeypatch.setattr("worker.learning.encoded.MAX_NUMBERS", 300)
+    data = labelled_from(table_of(*blobs(400)))
+    transfer = Transfer(source_of("logistic_regression", *blobs(60, seed=5)), 0)
+    encoded = transfer.encoded(data)
+    assert encoded.sample.rows == 300 // 5
+    assert encoded.sample.table["x0"][-1] == data.table["x0"][-1]
+    model = transfer.candidates("new_head")[0].fit(encoded, Hooks())
+    assert score(model, data) > 0.9

@@ -16,9 +16,11 @@ from worker.learning.explanation import explain
 from worker.learning.forgetting import forgetting
 from worker.learning.learning_curve import labels_needed
 from worker.learning.scores import headline_metric
+from worker.learning.selection import MAX_ROWS as COMPARED_ROWS
 from worker.learning.sentences import of_report
 from worker.learning.shift import shift
 from worker.learning.significance import CONFIDENCE, Gain, accuracy_gain, r2_gain
+from worker.learning.source_rows import MAX_SOURCE_ROWS
 from worker.learning.strategies import Candidate, Transfer
 from worker.learning.target import Target
 from worker.learning.tuning import Tuned
@@ -87,10 +89,23 @@ def measured(found: FineTune) -> dict[str, Any]:
         },
         "verdict": gain.verdict(evaluation["n_test"]),
         "evaluation": evaluation,
+        "sampling": _sampling(found),
         "columns": found.target.columns,
         "labels": found.target.labels,
         "n_train": evaluation["n_train"],
         "n_test": evaluation["n_test"],
+    }
+
+
+def _sampling(found: FineTune) -> dict[str, int | None]:
+    """How many rows took part in the published model, where the methods allow for fewer than all: in comparing
+    candidates, in fitting a head, and of the source (null where its rows are not there)."""
+    data, source_rows = found.target.data, found.transfer.source_rows
+    return {
+        "target_rows": data.rows,
+        "compared_rows": min(data.rows, COMPARED_ROWS),
+        "head_rows": found.transfer.encoded(data).sample.rows,
+        "source_rows": None if source_rows is None else min(source_rows.rows, MAX_SOURCE_ROWS),
     }
 
 
