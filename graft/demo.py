@@ -118,7 +118,7 @@ def _main_job(api: _Api, tables: Tables, console: Console) -> None:
             "base_model": "digits",
             "dataset": target["id"],
             "target": "digit",
-            "evaluation": {"test_fraction": 0.5},
+            "evaluation": {"method": "holdout", "test_fraction": 0.5},
             "model": {"name": "digits-turned"},
         },
     )

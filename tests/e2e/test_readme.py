@@ -24,7 +24,7 @@ def test_the_tour_runs_and_ends_with_a_prediction(stack: RunningStack, tmp_path:
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     script = "set -eu\n" + "\n".join(blocks).replace("http://127.0.0.1:8000", stack.url)
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=240
+        ["bash", "-c", script], cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"predictions":[' in done.stdout.replace(" ", "")
