@@ -29,6 +29,7 @@ from shared.states import JobState
 from worker import checkpoints, inputs, publishing, recovery
 from worker.child import describe
 from worker.keeper import Interrupted, Interruption, LeaseKeeper
+from worker.pace import Pace
 from worker.recovery import Finished
 from worker.supervisor import Limits, Verdict, supervise
 
@@ -76,7 +77,7 @@ class _Attempt:
         self._lease = lease
         self._job = job
         self._concurrency = concurrency
-        self._progress = _Pace()
+        self._progress = Pace()
         self._warnings: list[str] = list(job.get("warnings", []))
         self._usage: dict[str, float] = {}
         self._checkpoints: checkpoints.Checkpoints | None = None
@@ -287,27 +288,6 @@ class _Attempt:
             act()
         except (LostLease, Temporary) as error:
             self._tell("warning", "last_word_failed", reason=error.message)
-
-
-class _Pace:
-    """Turns what a child reports into progress with a percentage and an estimate of the time left."""
-
-    def __init__(self) -> None:
-        self._phase = ""
-        self._since = 0.0
-        self._first = 0
-
-    def measured(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        now, completed, total = time.monotonic(), report["completed"], report["total"]
-        if report["phase"] != self._phase:
-            self._phase, self._since, self._first = report["phase"], now, completed
-        progress = {"percent": None, "eta_seconds": None, **report}
-        if total:
-            progress["percent"] = round(100.0 * completed / total, 1)
-            if completed > self._first:
-                rate = (completed - self._first) / max(now - self._since, 1e-3)
-                progress["eta_seconds"] = round((total - completed) / rate)
-        return progress
 
 
 def _interruptible(act: Callable[[], T], check: Callable[[], None]) -> T:
