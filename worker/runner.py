@@ -108,11 +108,11 @@ class _Attempt:
 
     def _work(self, workdir: Path) -> None:
         self._tell("info", "attempt_started", type=self._job["type"], worker=self._job.get("worker"))
+        self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
         if finished := self._moving(lambda: recovery.find(self._services, self._lease)):
             self._services.jobs.note(self._lease, "recovered", reason="an earlier attempt had finished")
             self._commit(finished)
             return
-        self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
         assignment = self._moving(
             lambda: inputs.gather(self._services, self._job, workdir, self._keeper.check)
         )

@@ -101,7 +101,7 @@ def test_a_resumed_fit_gives_the_very_model_of_an_uninterrupted_one(
 def test_a_resumed_batch_scores_each_row_once(graft: Graft, stack: RunningStack) -> None:
     digits = tables.digits(slice(0, 1500))
     graft.run(train_body(graft.dataset(digits, kind=PARQUET), "slow-to-score", "svm"))
-    rows = pa.concat_tables([digits] * 40).drop_columns(["label"])
+    rows = pa.concat_tables([digits] * 150).drop_columns(["label"])
     rows = rows.append_column("row", pa.array(range(rows.num_rows)))
     body = {
         "type": "batch_predict",

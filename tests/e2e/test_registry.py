@@ -162,7 +162,7 @@ def test_a_changed_artifact_is_refused_unopened(graft: Graft, stack: RunningStac
         (bucket["Name"], item["Key"])
         for bucket in client.list_buckets()["Buckets"]
         for item in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", [])
-        if job["id"] in item["Key"]
+        if job["id"] in item["Key"] and item["Key"].endswith("/model.joblib")
     )
     content = bytearray(client.get_object(Bucket=bucket, Key=key)["Body"].read())
     content[len(content) // 2] ^= 1

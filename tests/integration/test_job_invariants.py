@@ -437,9 +437,16 @@ class JobHistory(RuleBasedStateMachine):
             self._make_ready(job)
 
     @precondition(lambda self: self.jobs)
+    @rule(index=indexes, heard=st.booleans())
+    def cancel(self, index: int, heard: bool) -> None:
+        self._cancel(self._one(self.jobs.values(), index), heard=heard)
+
+    @precondition(lambda self: self.delayed)
     @rule(index=indexes)
-    def cancel(self, index: int) -> None:
-        job = self._one(self.jobs.values(), index)
+    def cancel_while_it_waits_for_its_retry(self, index: int) -> None:
+        self._cancel(self.jobs[self._one(sorted(self.delayed), index)])
+
+    def _cancel(self, job: _Expected, *, heard: bool = False) -> None:
         call = partial(self.store.cancel, job.project, job.id)
         if job.status in TERMINAL:
             self._refused(Conflict, call)
@@ -451,6 +458,9 @@ class JobHistory(RuleBasedStateMachine):
             if job.status is JobState.QUEUED:
                 self._leave_the_queue(job)
                 job.status = JobState.CANCELLED
+            elif heard:
+                assert self.store.renew(job.lease) is True, "the attempt is not told"
+                job.deadline = None
 
     @precondition(lambda self: self._live())
     @rule(index=indexes)
