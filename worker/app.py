@@ -23,7 +23,8 @@ SECRET_VARIABLES = ("GRAFT_REDIS_URL", "GRAFT_S3_SECRET_ACCESS_KEY", "GRAFT_SIGN
 def make_app(settings: Settings) -> Celery:
     """A Celery application whose tasks find their station at `app.station`."""
     transport.install()
-    app = Celery("graft", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
+    broker = settings.redis_url.get_secret_value()
+    app = Celery("graft", broker=broker, include=["worker.tasks"], amqp=transport.Amqp)
     app.conf.update(
         task_queues=[Queue(name, exchange="", routing_key=name) for name in queue.QUEUES],  # type: ignore[no-untyped-call]
         task_default_queue=queue.queue_name("normal"),

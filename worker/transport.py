@@ -14,12 +14,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu import transport
+from celery.app import amqp
+from kombu import connection, transport
 from kombu.transport import redis
 
 from shared import logs, queue
 
 log = logs.get(__name__)
+
+RETRY_SECONDS = 2
 
 
 class Channel(redis.Channel):
@@ -33,6 +36,21 @@ class Channel(redis.Channel):
                 return _wake_up_or_nothing(answer) if command_name == "BRPOP" else answer
 
         return Client
+
+
+class Connection(connection.Connection):
+    """Tries again every two seconds for as long as Redis is away. kombu's pauses grow to half a minute, and an outage
+    would last so much longer."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        given = {**kwargs, "interval_max": RETRY_SECONDS}
+        return super().ensure_connection(*args, **given)  # type: ignore[no-untyped-call]
+
+
+class Amqp(amqp.AMQP):  # type: ignore[misc]
+    """What makes Celery's connections of that kind."""
+
+    Connection = Connection
 
 
 class Transport(redis.Transport):
