@@ -3,6 +3,7 @@
     profile(path, format)          → what is in it, every row checked
     read(path, format, columns)    → record batches of known types
     open_writer(path, format, …)   → the way back
+    split(path, format, …)         → pieces that can be read on their own
 
 Every complaint about a file is an InvalidInput (422) whose message names the place. Codes:
 
@@ -32,22 +33,28 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
 """
 
 from shared.tables.column_types import canonical_type, column_type
-from shared.tables.contracts import Limits, Profile
+from shared.tables.contracts import Limits, Piece, Profile
 from shared.tables.joining import joint_columns
+from shared.tables.parquet_reader import columns_of
 from shared.tables.profiling import profile
 from shared.tables.reading import preview, read, read_all
+from shared.tables.splitting import footer, split
 from shared.tables.writing import Writer, open_writer
 
 __all__ = [
     "Limits",
+    "Piece",
     "Profile",
     "Writer",
     "canonical_type",
     "column_type",
+    "columns_of",
+    "footer",
     "joint_columns",
     "open_writer",
     "preview",
     "profile",
     "read",
     "read_all",
+    "split",
 ]

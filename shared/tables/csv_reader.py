@@ -102,6 +102,11 @@ def read_csv(
             yield batch.slice(start, batch_rows)
 
 
+def header_end(path: Path, limits: Limits) -> int:
+    """Where the row after the header starts in the file. Raises InvalidInput as `read_csv` does."""
+    return _read_header(path, limits).end
+
+
 def _read_header(path: Path, limits: Limits) -> _Header:
     """The first row that is not blank. Raises InvalidInput: `empty_table` and what `check_names` raises."""
     for block in blocks(path, limits, csv_row_end(path), block_bytes=2**16):
