@@ -33,7 +33,14 @@ from shared.jobs import Lease, NewJob
 from shared.queue import queue_name
 from shared.shards import NewShard
 from shared.states import TERMINAL, JobState
-from tests.integration.test_job_invariants import MOST_INTERRUPTIONS, PROFILE, World, everything, indexes, world_on
+from tests.integration.test_job_invariants import (
+    MOST_INTERRUPTIONS,
+    PROFILE,
+    World,
+    everything,
+    indexes,
+    world_on,
+)
 
 PROJECT = "blue"
 ROWS = 10
