@@ -8,7 +8,7 @@ Files whose names begin with `_` are not data to pyarrow.dataset and Spark, so a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -38,7 +38,8 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     with BatchOutput(assignment.workdir, spec, table.rows) as output:
         if assignment.checkpoint:
             output.restore(assignment.checkpoint)
-        for name, first_row, batch in _batches(table, shard_rows, skip=output.done):
+        read_columns = scorer.needed(table.columns)
+        for name, first_row, batch in _batches(table, read_columns, shard_rows, skip=output.done):
             good, bad = scorer.split(batch)
             output.errors.add(name, first_row, bad)
             if good.table.num_rows:
@@ -101,7 +102,7 @@ def _check_columns(model: Model, columns: tuple[Column, ...], kept: list[str], c
 
 
 def _batches(
-    table: TableFiles, shard_rows: int, *, skip: int = 0
+    table: TableFiles, columns: Sequence[Column], shard_rows: int, *, skip: int = 0
 ) -> Iterator[tuple[str, int, pa.RecordBatch]]:
     """(file, number of the first row in it, batch) in order, behind the first `skip` rows of the whole input.
 
@@ -110,7 +111,7 @@ def _batches(
     seen = 0
     for path, name in zip(table.paths, table.names, strict=True):
         row = 1
-        for batch in read(path, table.format, table.columns):
+        for batch in read(path, table.format, columns):
             start = max(0, min(skip - seen, batch.num_rows))
             while start < batch.num_rows:
                 room = shard_rows - (seen + start) % shard_rows
