@@ -1,5 +1,7 @@
 """Tables in files: CSV, Parquet and JSON Lines, read and written as streams in constant memory.
 
+CSV and JSON Lines may lie in gzip or zstd (`compression`).
+
     profile(path, format)          → what is in it, every row checked
     read(path, format, columns)    → record batches of known types
     open_writer(path, format, …)   → the way back
@@ -25,6 +27,9 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
     bad_json_line       JSON Lines: not JSON, not an object, NaN, a number no double can hold
     nested_value        JSON Lines: an array or object as a value
     mixed_types         JSON Lines: one key with values of different types
+    corrupt_compression     CSV, JSON Lines: a gzip or zstd stream that is damaged or cut short
+    decompressed_too_large  CSV, JSON Lines: a gzip or zstd stream that unpacks to too much
+    compressed_parquet      Parquet inside a gzip or zstd file
     corrupt_parquet     Parquet: damaged or cut short
     nested_column       Parquet: a list, struct or map
     schema_mismatch     files of one table that have different columns
@@ -32,6 +37,7 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
 """
 
 from shared.tables.column_types import canonical_type, column_type
+from shared.tables.compression import Compression, compression_in, compression_named, compression_of
 from shared.tables.contracts import Limits, Profile
 from shared.tables.joining import joint_columns
 from shared.tables.profiling import profile
@@ -39,11 +45,15 @@ from shared.tables.reading import preview, read, read_all
 from shared.tables.writing import Writer, open_writer
 
 __all__ = [
+    "Compression",
     "Limits",
     "Profile",
     "Writer",
     "canonical_type",
     "column_type",
+    "compression_in",
+    "compression_named",
+    "compression_of",
     "joint_columns",
     "open_writer",
     "preview",

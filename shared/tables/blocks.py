@@ -1,8 +1,8 @@
 """Cutting a file into blocks that end where a row ends, in constant memory.
 
 CSV and JSON Lines share the loop and differ in one function: where the last whole row of a buffer ends. A
-block has passed the checks that need only bytes: no NUL, valid UTF-8, no row over the limit. Compressed input
-would be opened here, in `_open`, and in `places.line_at`.
+block has passed the checks that need only bytes: no NUL, valid UTF-8, no row over the limit. Offsets are those of the
+text: of what a compressed file unpacks to.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from io import BufferedReader
 from typing import TYPE_CHECKING
 
 from shared.errors import InvalidInput
+from shared.tables.compression import open_text
 from shared.tables.places import line_at
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def blocks(
 
     Raises InvalidInput: `nul_byte`, `invalid_utf8`, `row_too_long`, and what `row_end` raises.
     """
-    with _open(path) as file:
-        offset = start or _skip_byte_order_mark(file)
-        file.seek(offset)
+    with open_text(path, limits) as file:
+        offset = start or _byte_order_mark(file)
+        _skip(file, offset)
         # A buffer no larger than the longest row allowed cannot hide a longer one.
         buffer = bytearray(min(block_bytes, limits.max_row_bytes))
         filled = 0
@@ -70,12 +71,16 @@ def blocks(
             buffer[:filled] = buffer[end : end + filled]
 
 
-def _open(path: Path) -> BufferedReader:
-    return path.open("rb")
+def _byte_order_mark(file: BufferedReader) -> int:
+    return len(UTF8_BOM) if file.peek(len(UTF8_BOM))[: len(UTF8_BOM)] == UTF8_BOM else 0
 
 
-def _skip_byte_order_mark(file: BufferedReader) -> int:
-    return len(UTF8_BOM) if file.read(len(UTF8_BOM)) == UTF8_BOM else 0
+def _skip(file: BufferedReader, count: int) -> None:
+    if file.seekable():
+        file.seek(count)
+        return
+    while count > 0 and (passed := len(file.read(min(count, BLOCK_BYTES)))):
+        count -= passed
 
 
 def _grown(buffer: bytearray, path: Path, offset: int, limits: Limits) -> bytearray:

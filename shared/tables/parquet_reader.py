@@ -20,6 +20,7 @@ from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.tables.column_checks import check_cells, check_names, require_columns
 from shared.tables.column_types import column_type, decoded_type
+from shared.tables.compression import refuse_compressed
 from shared.tables.contracts import Limits, Profile
 from shared.tables.places import excerpt
 
@@ -108,6 +109,7 @@ def _check_magic(path: Path) -> None:
         tail = file.read()
     if size == 0:
         raise InvalidInput("the file is empty", code="empty_table")
+    refuse_compressed(head)
     if head != _MAGIC:
         raise _corrupt("it does not start with PAR1")
     if size < 12 or tail != _MAGIC:
