@@ -4,6 +4,7 @@ CSV and JSON Lines may lie in gzip or zstd (`compression`).
 
     profile(path, format)          → what is in it, every row checked
     read(path, format, columns)    → record batches of known types
+    read_rows(…)                   → the same, and what is wrong with the rows that cannot be read
     open_writer(path, format, …)   → the way back
 
 Every complaint about a file is an InvalidInput (422) whose message names the place. Codes:
@@ -41,13 +42,16 @@ from shared.tables.compression import Compression, compression_in, compression_n
 from shared.tables.contracts import Limits, Profile
 from shared.tables.joining import joint_columns
 from shared.tables.profiling import profile
-from shared.tables.reading import preview, read, read_all
+from shared.tables.reading import preview, read, read_all, read_rows
+from shared.tables.rows import BadRow, Rows
 from shared.tables.writing import Writer, open_writer
 
 __all__ = [
     "Compression",
+    "BadRow",
     "Limits",
     "Profile",
+    "Rows",
     "Writer",
     "canonical_type",
     "column_type",
@@ -60,4 +64,5 @@ __all__ = [
     "profile",
     "read",
     "read_all",
+    "read_rows",
 ]

@@ -42,11 +42,18 @@ RowEnd = Callable[[bytearray, int, int, bool], int]
 
 
 def blocks(
-    path: Path, limits: Limits, row_end: RowEnd, *, start: int = 0, block_bytes: int = BLOCK_BYTES
+    path: Path,
+    limits: Limits,
+    row_end: RowEnd,
+    *,
+    start: int = 0,
+    block_bytes: int = BLOCK_BYTES,
+    check: bool = True,
 ) -> Iterator[Block]:
     """The file from byte `start` on, a leading byte order mark left out, as blocks of whole rows.
 
-    Raises InvalidInput: `nul_byte`, `invalid_utf8`, `row_too_long`, and what `row_end` raises.
+    Raises InvalidInput: `nul_byte`, `invalid_utf8` (unless `check` is off: see `is_text`), `row_too_long`, and what
+    `row_end` raises.
     """
     with open_text(path, limits) as file:
         offset = start or _byte_order_mark(file)
@@ -64,7 +71,8 @@ def blocks(
                 buffer = _grown(buffer, path, offset, limits)
                 continue
             block = Block(memoryview(buffer)[:end].toreadonly(), offset)
-            _check_bytes(block, buffer, path)
+            if check:
+                _check_bytes(block, buffer, path)
             yield block
             filled -= end
             offset += end
@@ -91,6 +99,14 @@ def _grown(buffer: bytearray, path: Path, offset: int, limits: Limits) -> bytear
     grown = bytearray(min(2 * len(buffer), limits.max_row_bytes))
     grown[: len(buffer)] = buffer
     return grown
+
+
+def is_text(data: bytes | memoryview) -> bool:
+    """Valid UTF-8 without a NUL."""
+    try:
+        return "\0" not in str(data, "utf-8")
+    except UnicodeDecodeError:
+        return False
 
 
 def _check_bytes(block: Block, buffer: bytearray, path: Path) -> None:
