@@ -45,6 +45,8 @@ _JSON_FIELDS = (
     "usage",
     "metadata",
     "checkpoint",
+    "pieces",
+    "table",
 )
 
 
@@ -145,7 +147,7 @@ class JobStore:
         indexes = [keys.jobs(project), keys.jobs_by(project, "type", new.type)]
         if new.model:
             indexes.append(keys.jobs_by(project, "model", new.model))
-        fields = _encode(
+        fields = encode(
             type=new.type,
             spec=new.spec,
             priority=priority,
@@ -203,6 +205,7 @@ class JobStore:
 
     def get(self, project: str, job_id: str) -> Job:
         """The job as it is told. Raises NotFound, also for another project's."""
+        _refuse_shards(job_id)
         return to_job(self.record(project, job_id))
 
     def record(self, project: str, job_id: str) -> dict[str, str]:
@@ -214,6 +217,7 @@ class JobStore:
 
     def glance(self, project: str, job_id: str) -> tuple[JobState, str]:
         """State and revision only: what polling and ETags need."""
+        _refuse_shards(job_id)
         status, revision = self._redis.hmget(keys.job(project, job_id), "status", "revision")
         if status is None or revision is None:
             raise NotFound(f"there is no job {job_id}", code="unknown_job")
@@ -263,6 +267,7 @@ class JobStore:
 
         True the first time, False if it was asked before. Raises NotFound, or Conflict for a job that has ended.
         """
+        _refuse_shards(job_id)
         priority = self._redis.hget(keys.job(project, job_id), "priority") or ""
         answer = self._cancel(
             keys=[
@@ -273,6 +278,7 @@ class JobStore:
                 keys.ready(priority),
                 keys.ready_of(priority, project),
                 keys.DELAYED,
+                keys.jobs_by(project, "status", JobState.RUNNING),
             ],
             args=[job_id, project, keys.member(project, job_id)],
         )
@@ -342,8 +348,9 @@ class JobStore:
     def renew(self, lease: Lease, *, logs: Sequence[Mapping[str, Any]] = (), **changes: Any) -> bool:
         """Prolong the lease, note progress, keep log lines. True if the job is asked to stop. Raises LostLease."""
         project, job_id = lease.project, lease.job_id
+        owner, *whole = _whole(lease)
         answer = self._renew(
-            keys=[keys.job(project, job_id), keys.LEASES, keys.job_logs(project, job_id)],
+            keys=[keys.job(project, job_id), keys.LEASES, keys.job_logs(project, owner), *whole[:1]],
             args=[
                 lease.token,
                 keys.member(project, job_id),
@@ -351,7 +358,8 @@ class JobStore:
                 _MOST_LOG_LINES,
                 len(logs),
                 *(json.dumps(line) for line in logs),
-                *_encode(**changes),
+                *encode(rows_scored=changes.pop("rows_scored", None)),
+                *encode(**changes),
             ],
         )
         if answer == "lost":
@@ -362,7 +370,7 @@ class JobStore:
         """Record an event of a running attempt, with changes of the job that belong to it. Raises LostLease."""
         answer = self._note(
             keys=[keys.job(lease.project, lease.job_id), keys.job_events(lease.project, lease.job_id)],
-            args=[lease.token, event, reason, *_encode(**changes)],
+            args=[lease.token, event, reason, *encode(**changes)],
         )
         if answer == "lost":
             raise _lost(lease)
@@ -382,7 +390,7 @@ class JobStore:
         Sending it twice is sending it once. Raises LostLease, and then nothing has changed.
         """
         project, job_id = lease.project, lease.job_id
-        fields = _encode(**changes)
+        fields = encode(**changes)
         model_keys: list[str] = []
         model_args: list[str] = []
         if version:
@@ -396,7 +404,7 @@ class JobStore:
                 version.name,
                 "" if version.description is None else version.description,
                 "" if version.tags is None else json.dumps(version.tags),
-                *_encode(**version.fields),
+                *encode(**version.fields),
             ]
         answer, number = self._finish(
             keys=[
@@ -446,12 +454,13 @@ class JobStore:
                 keys.job(project, job_id),
                 keys.job_events(project, job_id),
                 keys.LEASES,
-                keys.jobs_by(project, "status", JobState.RUNNING),
-                keys.jobs_by(project, "status", JobState.QUEUED),
+                keys.in_state(project, job_id, JobState.RUNNING),
+                keys.in_state(project, job_id, JobState.QUEUED),
                 keys.ready(priority),
                 keys.ready_of(priority, project),
                 keys.DELAYED,
                 queue.queue_name(priority),
+                *_whole(lease)[1:],
             ],
             args=[
                 lease.token,
@@ -557,7 +566,22 @@ def _lost(lease: Lease) -> LostLease:
     return LostLease(f"{lease.job_id}: the lease belongs to another attempt")
 
 
-def _encode(**fields: Any) -> list[str]:
+def _refuse_shards(job_id: str) -> None:
+    """To clients, a shard is no job."""
+    if keys.split_shard(job_id):
+        raise NotFound(f"there is no job {job_id}", code="unknown_job")
+
+
+def _whole(lease: Lease) -> tuple[str, ...]:
+    """The id of the job; for the lease of a shard, then that job's key and the key of its events."""
+    shard = keys.split_shard(lease.job_id)
+    if shard is None:
+        return (lease.job_id,)
+    job_id = shard[0]
+    return job_id, keys.job(lease.project, job_id), keys.job_events(lease.project, job_id)
+
+
+def encode(**fields: Any) -> list[str]:
     """Field, value pairs for a hash. None is left out; what is not a string or number becomes JSON."""
     pairs: list[str] = []
     for name, value in fields.items():
@@ -594,11 +618,11 @@ def to_job(record: Mapping[str, str]) -> Job:
         attempt=int(held["attempt"]),
         max_attempts=int(held["max_attempts"]),
         worker=held.get("worker"),
-        progress=_parsed(Progress, held.get("progress")),
+        progress=_parsed(Progress, held.get("progress") or _progress_of_shards(held)),
         counts=_parsed(Counts, held.get("counts")),
         spec=held["spec"],
         result=result if state in TERMINAL else None,
-        error=_parsed(JobError, held.get("error")),
+        error=_parsed(JobError, held.get("error")) if state in TERMINAL else None,
         warnings=held.get("warnings", []),
         usage=_parsed(Usage, held.get("usage")),
         metadata=held.get("metadata", {}),
@@ -612,6 +636,24 @@ def to_job(record: Mapping[str, str]) -> Job:
             output=f"{here}/output" if held["type"] == "batch_predict" else None,
         ),
     )
+
+
+def _progress_of_shards(held: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How far the shards of a running job are together. The pace is the mean since it was split."""
+    if "shards" not in held or held["status"] != JobState.RUNNING:
+        return None
+    total, completed = held["table"]["rows"], int(held["rows_scored"])
+    seconds = (int(held["scored_at"]) - int(held["split_at"])) / 1000
+    pace = (completed - int(held["rows_at_split"])) / seconds if seconds > 0 else 0.0
+    return {
+        "phase": "scoring",
+        "completed": completed,
+        "total": total,
+        "unit": "rows",
+        "percent": round(100 * completed / total, 1),
+        "eta_seconds": round((total - completed) / pace) if pace > 0 else None,
+        "details": {"shards": int(held["shards"])},
+    }
 
 
 def _time(held: Mapping[str, Any], name: str) -> Any:

@@ -6,6 +6,9 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:job:<id>                 hash    the job; the truth about it
     graft:p:P:job:<id>:events          stream  what happened to it
     graft:p:P:job:<id>:logs            stream  what its attempts logged, the newest lines
+    graft:p:P:job:<id>.<n>             hash    one shard of it, which is claimed, leased and ended like a job
+    graft:p:P:job:<id>:shards:<state>  zset    its shards, by state
+    graft:p:P:job:<id>:shards:pending  zset    the queued ones that do not wait for a worker yet
     graft:p:P:jobs                     zset    the project's jobs
     graft:p:P:jobs:<field>:<value>     zset    the same, by status, type, model or schedule
     graft:p:P:idempotency:<digest>     hash    what an Idempotency-Key stands for
@@ -28,7 +31,9 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:sweep                        string  lives while no sweep is due
     graft:workers                      hash    each worker's last sign of life
 
-`graft:delayed` and `graft:leases` span projects: their members are `P/<id>`.
+`graft:delayed` and `graft:leases` span projects: their members are `P/<id>`. Wherever a job's id stands a shard's may,
+but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from their job's
+(`_prelude.lua`), as a job may have thousands of them.
 
 Objects, all immutable, below the project:
 
@@ -37,6 +42,7 @@ Objects, all immutable, below the project:
     P/jobs/<id>/<token>/output/part-00000.parquet, …, _manifest.json
     P/jobs/<id>/<token>/checkpoint/<digest>
     P/jobs/<id>/<token>/finished.json
+    P/jobs/<id>.<n>/<token>/…           what a shard's attempt made; closing the job copies it into the job's output
 """
 
 from __future__ import annotations
@@ -60,6 +66,27 @@ def job_events(project: str, job_id: str) -> str:
 
 def job_logs(project: str, job_id: str) -> str:
     return f"{job(project, job_id)}:logs"
+
+
+def shard_id(job_id: str, number: int) -> str:
+    """What stands for a shard wherever a job's id may stand: `job_….00012`."""
+    return f"{job_id}.{number:05d}"
+
+
+def split_shard(job_id: str) -> tuple[str, int] | None:
+    """(job id, number) of a shard; None for a job."""
+    owner, dot, number = job_id.partition(".")
+    return (owner, int(number)) if dot and number.isdecimal() else None
+
+
+def shards(project: str, job_id: str, state: str) -> str:
+    return f"{job(project, job_id)}:shards:{state}"
+
+
+def in_state(project: str, job_id: str, state: str) -> str:
+    """The index that a job is in while it is in that state; a shard is in one of its job's own."""
+    shard = split_shard(job_id)
+    return shards(project, shard[0], state) if shard else jobs_by(project, "status", state)
 
 
 def jobs(project: str) -> str:

@@ -11,6 +11,7 @@ from shared.database import Database
 from shared.datasets import DatasetStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
 from shared.workers import WorkerStore
@@ -28,6 +29,7 @@ class Services:
     objects: ObjectStore
     signer: Signer
     jobs: JobStore
+    shards: ShardStore
     datasets: DatasetStore
     models: ModelStore
     workers: WorkerStore
@@ -48,6 +50,7 @@ def build(settings: Settings) -> Services:
             max_interruptions=settings.max_interruptions,
             idempotency_seconds=settings.idempotency_seconds,
         ),
+        shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
         datasets=DatasetStore(redis),
         models=ModelStore(redis),
         workers=WorkerStore(redis),

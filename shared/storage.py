@@ -8,7 +8,7 @@ boto3's errors become Graft's: `Temporary` when the store is away, `NotFound` fo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 2**20
 _TRANSFER = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=8 * 2**20, use_threads=False)
+_RANGE_BYTES = 16 * 2**20
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _DENIED = {"403", "AccessDenied"}
 
@@ -39,6 +40,14 @@ class Stored:
 
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What tells a version of an object from another: its size in bytes and its entity tag."""
+
+    bytes: int
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,53 @@ class ObjectStore:
                 size += len(chunk)
                 file.write(chunk)
         return Stored(size, hashed.hexdigest())
+
+    def tail(self, key: str, most: int) -> tuple[bytes, Object]:
+        """The last bytes of an object, and what the store says of it. Raises NotFound."""
+        with _translated(key):
+            found = self._client.head_object(Bucket=self.bucket, Key=key)
+        size = found["ContentLength"]
+        said = Object(size, found["ETag"])
+        return (self._range(key, max(0, size - most), size, said) if size else b""), said
+
+    def download_ranges(
+        self, key: str, path: Path, ranges: Sequence[tuple[int, int]], found: Object, *, in_place: bool
+    ) -> None:
+        """Copy parts of an object into a file, each to its own place in it or one after another.
+
+        Raises InvalidInput if the object is not the one that was `found` before.
+        """
+        with path.open("wb") as file:
+            for start, end in ranges:
+                if in_place:
+                    file.seek(start)
+                for offset in range(start, end, _RANGE_BYTES):
+                    file.write(self._range(key, offset, min(end, offset + _RANGE_BYTES), found))
+            if in_place:
+                file.truncate(found.bytes)
+
+    def _range(self, key: str, start: int, end: int, found: Object) -> bytes:
+        if start == end:
+            return b""
+        with _translated(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}")
+            content = answer["Body"].read()
+        if answer["ETag"] != found.etag or len(content) != end - start:
+            raise InvalidInput(f"the object {key} has changed since the job began", code="input_changed")
+        return content
+
+    def copy(self, source: ObjectStore, source_key: str, key: str, *, content_type: str) -> None:
+        """Copy an object of the same server, which moves the bytes itself; 5 GB at most. Raises NotFound."""
+        failpoints.reach("put.before")
+        with _translated(source_key):
+            self._client.copy_object(
+                CopySource={"Bucket": source.bucket, "Key": source_key},
+                Bucket=self.bucket,
+                Key=key,
+                ContentType=content_type,
+                MetadataDirective="REPLACE",
+            )
+        failpoints.reach("put.after")
 
     def size(self, key: str) -> int:
         """Bytes of an object. Raises NotFound."""

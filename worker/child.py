@@ -30,6 +30,7 @@ from shared import logs
 from shared.contracts.base import rfc3339
 from shared.contracts.tables import Column
 from shared.errors import GraftError
+from shared.tables import Piece
 from worker.handlers import HANDLERS
 from worker.handlers.base import Assignment, ModelFile, Outcome, TableFiles
 
@@ -167,6 +168,7 @@ def unpack(packed: Mapping[str, Any]) -> Assignment:
                 rows=table["rows"],
                 sha256=table["sha256"],
                 names=tuple(table["names"]),
+                pieces=tuple(Piece.unpack(piece) for piece in table["pieces"]),
             )
             for role, table in packed["tables"].items()
         },
@@ -174,6 +176,7 @@ def unpack(packed: Mapping[str, Any]) -> Assignment:
             ref: ModelFile(**{**model, "path": Path(model["path"])})
             for ref, model in packed["models"].items()
         },
+        part=packed["part"],
         checkpoint=Path(packed["checkpoint"]) if packed["checkpoint"] else None,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shared import keys, storage
@@ -66,35 +66,72 @@ def publish_output(
     services: Services, lease: Lease, record: Mapping[str, Any], outcome: Mapping[str, Any], upload: Upload
 ) -> dict[str, Any]:
     """Upload the files of a batch output, then the manifest that makes them an output. Returns `result.output`."""
-    bucket, prefix = _place(services, lease, record["spec"]["output"]["uri"])
+    where = place(services, lease, record["spec"]["output"]["uri"])
+    files, errors = _upload_files(services, *where, outcome, upload)
+    columns, counts = outcome["result"]["columns"], outcome["counts"]
+    return publish_manifest(services, lease, record, columns, counts, files, errors, where, upload)
+
+
+def publish_manifest(
+    services: Services,
+    lease: Lease,
+    record: Mapping[str, Any],
+    columns: Any,
+    counts: Mapping[str, int],
+    files: list[dict[str, Any]],
+    errors: dict[str, Any] | None,
+    where: tuple[str, str],
+    upload: Upload,
+) -> dict[str, Any]:
+    """Write the manifest of files that lie at `where` (bucket, prefix). Returns `result.output`."""
+    bucket, prefix = where
+    name, version = record["spec"]["model"].split(":")
+    artifact = services.models.artifact(lease.project, name, int(version))
+    manifest = {
+        "job": lease.job_id,
+        "rows": counts["succeeded"],
+        "failed_rows": counts["failed"],
+        "model": {"name": name, "version": int(version), "sha256": artifact.sha256},
+        "schema_sha256": schema_digest(columns),
+        "columns": columns,
+        "files": files,
+        "errors": errors,
+    }
+    content = json.dumps(manifest, indent=2).encode()
+    upload(lambda: services.objects.at(bucket).put_bytes(prefix + MANIFEST, content))
+    return {"uri": f"s3://{bucket}/{prefix}", "manifest": f"s3://{bucket}/{prefix}{MANIFEST}", **manifest}
+
+
+def stage(services: Services, lease: Lease, outcome: Mapping[str, Any], upload: Upload) -> dict[str, Any]:
+    """Upload the files of a shard, for the closing of its job to take. Entries have their `key`, too."""
+    prefix = keys.attempt_prefix(lease.project, lease.job_id, lease.token)
+    files, errors = _upload_files(services, services.objects.bucket, prefix, outcome, upload)
+    for entry in [*files, *filter(None, [errors])]:
+        entry["key"] = prefix + entry["name"]
+    return {"files": files, "errors": errors}
+
+
+def _upload_files(
+    services: Services, bucket: str, prefix: str, outcome: Mapping[str, Any], upload: Upload
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The entries of data files, and of the file of errors if there is one."""
     objects = services.objects.at(bucket)
     files: list[dict[str, Any]] = []
     errors: dict[str, Any] | None = None
     for file in outcome["outputs"]:
         key, path = prefix + file["name"], Path(file["path"])
-        kind = CONTENT_TYPES[path.suffix.removeprefix(".")]
+        kind = content_type(file["name"])
         stored = upload(lambda key=key, path=path, kind=kind: objects.put(key, path, content_type=kind))  # type: ignore[misc]
         entry = {"name": file["name"], "rows": file["rows"], "bytes": stored.bytes, "sha256": stored.sha256}
         if file["role"] == "errors":
             errors = entry
         else:
             files.append(entry)
-    name, version = record["spec"]["model"].split(":")
-    artifact = services.models.artifact(lease.project, name, int(version))
-    counts = outcome["counts"]
-    manifest = {
-        "job": lease.job_id,
-        "rows": counts["succeeded"],
-        "failed_rows": counts["failed"],
-        "model": {"name": name, "version": int(version), "sha256": artifact.sha256},
-        "schema_sha256": schema_digest(outcome["result"]["columns"]),
-        "columns": outcome["result"]["columns"],
-        "files": files,
-        "errors": errors,
-    }
-    content = json.dumps(manifest, indent=2).encode()
-    upload(lambda: objects.put_bytes(prefix + MANIFEST, content))
-    return {"uri": f"s3://{bucket}/{prefix}", "manifest": f"s3://{bucket}/{prefix}{MANIFEST}", **manifest}
+    return files, errors
+
+
+def content_type(name: str) -> str:
+    return CONTENT_TYPES[PurePosixPath(name).suffix.removeprefix(".")]
 
 
 def schema_digest(schema: Any) -> str:
@@ -102,7 +139,7 @@ def schema_digest(schema: Any) -> str:
     return hashlib.sha256(json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _place(services: Services, lease: Lease, uri: str | None) -> tuple[str, str]:
+def place(services: Services, lease: Lease, uri: str | None) -> tuple[str, str]:
     """Bucket and prefix of an output. Below a user's prefix, too, each attempt has a folder of its own."""
     if uri is None:
         return services.objects.bucket, keys.attempt_prefix(

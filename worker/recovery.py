@@ -75,6 +75,8 @@ def _is_whole(services: Services, found: Finished) -> bool:
         bucket, prefix = storage.split_uri(output["uri"])
         files = [*output["files"], *filter(None, [output["errors"]])]
         sizes += [(bucket, prefix + file["name"], file["bytes"]) for file in files]
+    staged = [*found.result.get("files", ()), *filter(None, [found.result.get("errors")])]
+    sizes += [(services.objects.bucket, file["key"], file["bytes"]) for file in staged]
     try:
         return all(services.objects.at(bucket).size(key) == size for bucket, key, size in sizes)
     except NotFound as error:

@@ -1,50 +1,18 @@
-"""One attempt, from the claim to the end of the job or its return to the queue.
-
-    gather inputs → run in a child → publish what it made → commit, or give back
-
-Handlers return outcomes and raise errors; here alone they become states. Whatever happens, the last write is
-guarded by the lease's token: an attempt that has lost its job leaves no trace.
-"""
+"""Runs what a worker has claimed, to its end: a job, a shard of one, or the closing of one."""
 
 from __future__ import annotations
 
-import os
-import random
 import threading
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
 
 from shared import logs
-from shared.contracts.base import rfc3339
-from shared.errors import GraftError, LostLease, Temporary
-from shared.jobs import Lease, decode
+from shared.errors import GraftError
+from shared.jobs import Lease
 from shared.services import Services
-from shared.states import JobState
-from worker import checkpoints, inputs, publishing, recovery
-from worker.child import describe
-from worker.keeper import Interrupted, Interruption, LeaseKeeper
-from worker.pace import Pace
-from worker.recovery import Finished
-from worker.supervisor import Limits, Verdict, supervise
+from worker.batches import ShardAttempt, attempt_at
 
 log = logs.get(__name__)
-
-T = TypeVar("T")
-
-_STORE_PATIENCE_SECONDS = 600.0
-_FINISH_PATIENCE_SECONDS = 120.0
-_CHECK_SECONDS = 0.2
-_INTERRUPTED = {
-    "code": "interrupted_too_often",
-    "message": "its workers were told to stop time and again, and no attempt is left",
-    "retryable": True,
-}
 
 
 def run(
@@ -55,279 +23,24 @@ def run(
     draining: threading.Event,
     concurrency: int,
 ) -> None:
-    """Run the attempt that `lease` stands for. Never raises: whatever goes wrong becomes the job's state."""
-    job = decode(record)
-    with logs.bind(job_id=lease.job_id, attempt=int(job["attempt"]), request_id=job.get("request_id")):
-        _Attempt(services, processes, lease, job, draining, concurrency).run()
+    """Run the attempt that `lease` stands for. Never raises: whatever goes wrong becomes the job's state.
 
-
-class _Attempt:
-    def __init__(
-        self,
-        services: Services,
-        processes: ForkServerContext,
-        lease: Lease,
-        job: dict[str, Any],
-        draining: threading.Event,
-        concurrency: int,
-    ) -> None:
-        settings = services.settings
-        self._services = services
-        self._processes = processes
-        self._lease = lease
-        self._job = job
-        self._concurrency = concurrency
-        self._progress = Pace()
-        self._warnings: list[str] = list(job.get("warnings", []))
-        self._usage: dict[str, float] = {}
-        self._checkpoints: checkpoints.Checkpoints | None = None
-        self._keeper = LeaseKeeper(
-            services.jobs,
-            lease,
-            draining,
-            lease_seconds=settings.lease_seconds,
-            renew_seconds=settings.renew_seconds,
-            tick_seconds=settings.tick_seconds,
-            drain_seconds=settings.drain_seconds,
-        )
-
-    def run(self) -> None:
-        place = self._services.settings.temp_dir
-        with self._keeper:
-            try:
-                with TemporaryDirectory(
-                    prefix=f"{self._lease.job_id}-", dir=place, ignore_cleanup_errors=True
-                ) as workdir:
-                    self._work(Path(workdir))
-            except Interrupted as interrupted:
-                self._interrupted(interrupted.why)
-            except LostLease:
-                self._tell("warning", "lease_lost")
-            except Exception as error:
-                self._failed(error)
-
-    def _work(self, workdir: Path) -> None:
-        self._tell("info", "attempt_started", type=self._job["type"], worker=self._job.get("worker"))
-        self._on_report("progress", {"phase": "reading", "completed": 0, "total": None, "unit": "files"})
-        if finished := self._moving(lambda: recovery.find(self._services, self._lease)):
-            self._services.jobs.note(self._lease, "recovered", reason="an earlier attempt had finished")
-            self._commit(finished)
-            return
-        assignment = self._moving(
-            lambda: inputs.gather(self._services, self._job, workdir, self._keeper.check)
-        )
-        assignment = checkpoints.resume(self._services, self._lease, self._job, assignment)
-        self._checkpoints = checkpoints.Checkpoints(
-            self._services, self._lease, assignment, self._job.get("checkpoint")
-        )
-        verdict = self._supervise(inputs.pack(assignment))
-        self._usage = _add_usage(self._job.get("usage"), verdict.usage)
-        if verdict.interruption:
-            raise Interrupted(verdict.interruption)
-        if verdict.outcome is None:
-            self._settle(verdict.error or {})
-            return
-        finished = self._publish(verdict.outcome)
-        self._moving(lambda: recovery.keep(self._services, self._lease, finished))
-        self._commit(finished)
-
-    def _supervise(self, packed: Mapping[str, Any]) -> Verdict:
-        settings = self._services.settings
-        timeout = self._job.get("timeout_seconds")
-        return supervise(
-            self._processes,
-            packed,
-            {
-                "log_level": settings.log_level,
-                "request_id": self._job.get("request_id"),
-                "threads": _threads(self._concurrency),
-                "checkpoint_seconds": settings.checkpoint_seconds,
-            },
-            keeper=self._keeper,
-            limits=Limits(
-                timeout_seconds=float(timeout) if timeout else float(settings.max_timeout_seconds),
-                memory_bytes=settings.child_memory_bytes,
-                stop_grace_seconds=settings.stop_grace_seconds,
-            ),
-            on_report=self._on_report,
-        )
-
-    def _on_report(self, kind: str, content: Any) -> None:
-        if kind == "progress":
-            self._keeper.note(progress=self._progress.measured(content))
-        elif kind == "warning":
-            self._warnings.append(content)
-            self._keeper.note(warnings=self._warnings)
-            self._guarded(lambda: self._services.jobs.note(self._lease, "warning", reason=content))
-        elif kind == "log":
-            self._keep_line(**content)
-        elif kind == "checkpoint" and self._checkpoints:
-            self._checkpoints.save(Path(content["path"]), content["completed"], content["unit"])
-
-    def _tell(self, level: str, event: str, **fields: Any) -> None:
-        """Into the worker's log and the job's own."""
-        getattr(log, level)(event, **fields)
-        self._keep_line(at=rfc3339(datetime.now(UTC)), level=level, message=event, fields=fields)
-
-    def _keep_line(self, **line: Any) -> None:
-        self._keeper.log({**line, "attempt": int(self._job["attempt"])})
-
-    def _publish(self, outcome: Mapping[str, Any]) -> Finished:
-        """Upload what the child has made. Nothing of it counts yet."""
-        version = None
-        result = dict(outcome["result"])
-        self._on_report("progress", {"phase": "publishing", "completed": 0, "total": None, "unit": "files"})
-        if outcome["artifact"]:
-            version = publishing.publish_model(self._services, self._lease, self._job, outcome, self._moving)
-        if outcome["counts"]:
-            output = publishing.publish_output(self._services, self._lease, self._job, outcome, self._moving)
-            result = {"output": output}
-        self._tell("info", "publishing_done", **self._usage)
-        return Finished(result, version, outcome["counts"], self._usage, tuple(self._warnings))
-
-    def _commit(self, finished: Finished) -> None:
-        """Make it count: one script writes the effect and the end of the job together."""
-        self._usage, self._warnings = finished.usage or {}, list(finished.warnings)
-        number = self._finish(
-            JobState.SUCCEEDED,
-            version=finished.version,
-            result=finished.result,
-            counts=finished.counts,
-            reason="",
-        )
-        log.info("job_succeeded", model_version=number or None, **self._usage)
-
-    def _moving(self, act: Callable[[], T]) -> T:
-        """Move bytes from or to the store: again and again while it is away, and no longer than the attempt may live.
-
-        The bytes move in a thread of their own, which is left to itself if the attempt must stop: a store that hangs
-        does not keep a job from being cancelled, and what it writes late lies under this attempt's token.
-        """
-        return self._patiently(
-            lambda: _interruptible(act, self._keeper.check), _STORE_PATIENCE_SECONDS, stop=self._keeper.check
-        )
-
-    def _finish(self, state: JobState, **changes: Any) -> int:
-        self._keeper.flush()
-
-        def act() -> int:
-            return self._services.jobs.finish(
-                self._lease, state, usage=self._usage or None, warnings=self._warnings or None, **changes
-            )
-
-        version = self._patiently(act, _FINISH_PATIENCE_SECONDS)
-        if self._checkpoints:
-            self._checkpoints.discard()
-        return version
-
-    def _patiently(
-        self, act: Callable[[], T], seconds: float, *, stop: Callable[[], None] = lambda: None
-    ) -> T:
-        """Repeat what fails only because a server is away, for a while."""
-        until = time.monotonic() + seconds
-        delay = 0.5
-        while True:
-            stop()
-            try:
-                return act()
-            except Temporary as error:
-                if time.monotonic() > until:
-                    raise
-                self._tell("warning", "trying_again", reason=error.message)
-            again = time.monotonic() + delay
-            while time.monotonic() < again:
-                stop()
-                time.sleep(_CHECK_SECONDS)
-            delay = min(delay * 2, 10.0)
-
-    def _interrupted(self, why: Interruption) -> None:
-        if why == "lost":
-            self._tell("warning", "attempt_fenced")
-        elif why == "cancel":
-            self._guarded(lambda: self._finish(JobState.CANCELLED, reason="on request"))
-            log.info("job_cancelled")
-        else:
-            self._give_back(reason="drain", charged=False)
-
-    def _failed(self, error: Exception) -> None:
-        code, message, retryable = describe(error)
-        if not isinstance(error, GraftError):
-            log.error("attempt_crashed", exc_info=error)
-        self._settle({"code": code, "message": message, "retryable": retryable})
-
-    def _settle(self, error: Mapping[str, Any]) -> None:
-        """The attempt failed: try again if that can help and an attempt is left."""
-        attempt, most = int(self._job["attempt"]), int(self._job["max_attempts"])
-        self._tell("warning", "attempt_failed", code=error["code"], reason=error["message"])
-        if error["retryable"] and attempt < most:
-            self._give_back(reason=error["code"], delay_seconds=_backoff(attempt))
-        else:
-            self._guarded(lambda: self._finish(JobState.FAILED, reason=error["code"], error=dict(error)))
-            log.info("job_failed", code=error["code"])
-
-    def _give_back(self, **how: Any) -> None:
-        def act() -> None:
-            answer = self._patiently(
-                lambda: self._services.jobs.release(self._lease, self._job["priority"], **how),
-                _FINISH_PATIENCE_SECONDS,
-            )
-            if answer == "cancel":
-                self._finish(JobState.CANCELLED, reason="on request")
-            elif answer == "spent":
-                self._finish(JobState.FAILED, reason=_INTERRUPTED["code"], error=_INTERRUPTED)
-
-        self._tell("info", "job_given_back", reason=how["reason"])
-        if self._usage:
-            self._keeper.note(usage=self._usage)
-        self._keeper.flush()
-        self._guarded(act)
-
-    def _guarded(self, act: Callable[[], Any]) -> None:
-        """The last word of an attempt. If it cannot be said, the lease runs out and a rescuer says it."""
-        try:
-            act()
-        except (LostLease, Temporary) as error:
-            self._tell("warning", "last_word_failed", reason=error.message)
-
-
-def _interruptible(act: Callable[[], T], check: Callable[[], None]) -> T:
-    """What `act` returns, unless `check` raises first; then `act` is abandoned in its thread."""
-    future: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(act())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=work, name="moving", daemon=True).start()
-    while True:
-        try:
-            return future.result(timeout=_CHECK_SECONDS)
-        except TimeoutError:
-            if future.done():
-                raise
-            check()
-
-
-def _threads(concurrency: int) -> int:
-    """BLAS and OpenMP threads of one child, so that all children together use each core once.
-
-    Cores that this process may use, where the system tells: a container or `taskset` may hold it to some.
+    Whoever ends the last shard of a job goes on with a lease on the job itself, and closes it.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // concurrency)
-
-
-def _add_usage(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
-    before = before or {}
-    return {
-        "wall_seconds": round(before.get("wall_seconds", 0.0) + now["wall_seconds"], 3),
-        "cpu_seconds": round(before.get("cpu_seconds", 0.0) + now["cpu_seconds"], 3),
-        "peak_rss_bytes": int(max(before.get("peak_rss_bytes", 0), now["peak_rss_bytes"])),
-    }
-
-
-def _backoff(attempt: int) -> float:
-    """Seconds before the next attempt: exponential, with jitter, a minute at most."""
-    return float(min(60.0, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.5))
+    following: Lease | None = lease
+    while following:
+        lease, following = following, None
+        with logs.bind(
+            job_id=lease.job_id, attempt=int(record["attempt"]), request_id=record.get("request_id")
+        ):
+            try:
+                kind, job = attempt_at(services, lease, record)
+                attempt = kind(services, processes, lease, job, draining, concurrency)
+                attempt.run()
+                if isinstance(attempt, ShardAttempt) and attempt.closing:
+                    following = attempt.closing
+                    record = services.jobs.record(following.project, following.job_id)
+            except GraftError as error:
+                # Redis is away, or the job is gone with its shards: the lease runs out, and a rescuer sees to it.
+                log.warning("attempt_abandoned", reason=error.message)
+                return

@@ -49,3 +49,83 @@ local function release_uses(job, id)
     for key in string.gmatch(uses, '%S+') do redis.call('SREM', key, id) end
   end
 end
+
+-- A lease is good while its token stands in a running job; for a rescuer ('expired') only once its time is up.
+local function holds(job, token, leases, member, expired)
+  local held = redis.call('HMGET', job, 'token', 'status')
+  if held[1] ~= token or held[2] ~= 'running' then return false end
+  local deadline = expired == 'expired' and redis.call('ZSCORE', leases, member)
+  return not (deadline and tonumber(deadline) > now_ms())
+end
+
+-- Shards: the parts of a large job, each a hash like a job's, at `<job>.<n>`.
+
+local function shards_in(job, state)
+  return job .. ':shards:' .. state
+end
+
+local function shard_key(job, id)
+  return job .. string.match(id, '%.%d+$')
+end
+
+-- Rows of a shard that its attempt has scored so far. The job's total follows.
+local function count_scored(job, shard, rows)
+  local more = rows - tonumber(redis.call('HGET', shard, 'rows_scored') or 0)
+  if more == 0 then return end
+  redis.call('HINCRBY', shard, 'rows_scored', more)
+  redis.call('HINCRBY', job, 'rows_scored', more)
+  redis.call('HSET', job, 'scored_at', now_ms())
+  touch(job)
+end
+
+-- What a job has used is the sum over its shards; its memory is that of the largest.
+local function add_usage(job, used)
+  local sum, more = cjson.decode(redis.call('HGET', job, 'usage') or '{}'), cjson.decode(used)
+  for _, name in ipairs({'wall_seconds', 'cpu_seconds'}) do sum[name] = (sum[name] or 0) + (more[name] or 0) end
+  sum.peak_rss_bytes = math.max(sum.peak_rss_bytes or 0, more.peak_rss_bytes or 0)
+  redis.call('HSET', job, 'usage', cjson.encode(sum))
+end
+
+-- One more shard of a job may wait for a worker. The others stay back, so that a large job takes turns with small ones.
+local function make_next_shard_ready(job, ready, ready_of, project)
+  local id = redis.call('ZPOPMIN', shards_in(job, 'pending'))[1]
+  if id then make_ready(ready, ready_of, project, id) end
+end
+
+-- No shard begins any more, and those that run are asked to stop. Returns how many run.
+local function stop_shards(job, ready, ready_of, delayed, project)
+  local queued, running = shards_in(job, 'queued'), shards_in(job, 'running')
+  local now = now_ms()
+  for _, id in ipairs(redis.call('ZRANGE', queued, 0, -1)) do
+    redis.call('HSET', shard_key(job, id), 'status', 'cancelled', 'finished_at', now)
+    move(queued, shards_in(job, 'cancelled'), id)
+    redis.call('ZREM', ready_of, id)
+    redis.call('ZREM', delayed, project .. '/' .. id)
+  end
+  redis.call('DEL', shards_in(job, 'pending'))
+  if redis.call('EXISTS', ready_of) == 0 then redis.call('ZREM', ready, project) end
+  local left = redis.call('ZRANGE', running, 0, -1)
+  for _, id in ipairs(left) do redis.call('HSETNX', shard_key(job, id), 'cancel_requested_at', now) end
+  return #left
+end
+
+-- End a job that was told to stop, now that none of its shards runs.
+local function end_stopped(job, events, index_running, index_final, state, id)
+  redis.call('HSET', job, 'status', state, 'finished_at', now_ms())
+  redis.call('HDEL', job, 'progress')
+  touch(job)
+  move(index_running, index_final, id)
+  release_uses(job, id)
+  record(events, state, state, redis.call('HGET', job, 'attempt'), state == 'cancelled' and 'on request' or 'a shard failed')
+end
+
+-- Forget the shards of a job; what they made is in its result, or not wanted any more.
+local function drop_shards(job)
+  for n = 0, tonumber(redis.call('HGET', job, 'shards') or 0) - 1 do
+    local shard = string.format('%s.%05d', job, n)
+    redis.call('DEL', shard, shard .. ':events')
+  end
+  for _, state in ipairs({'pending', 'queued', 'running', 'succeeded', 'failed', 'cancelled'}) do
+    redis.call('DEL', shards_in(job, state))
+  end
+end

@@ -1,6 +1,7 @@
--- Cancel a queued job at once; ask the supervisor of a running one to stop it.
+-- Cancel a queued job at once; ask the supervisor of a running one to stop it, or those of its shards.
 --
 -- KEYS  1 job  2 events  3 index: queued  4 index: cancelled  5 ready  6 ready of the project  7 delayed
+--       8 index: running
 -- ARGV  1 job id  2 project  3 member
 -- Returns 'unknown' | 'terminal' | 'cancelled' | 'requested' | 'again'
 local job, id = KEYS[1], ARGV[1]
@@ -24,4 +25,9 @@ if held[2] then return 'again' end
 redis.call('HSET', job, 'cancel_requested_at', now)
 touch(job)
 record(KEYS[2], 'cancel_requested', 'running', held[3], 'on request')
+if redis.call('HEXISTS', job, 'shards') == 1 and redis.call('HEXISTS', job, 'token') == 0
+  and stop_shards(job, KEYS[5], KEYS[6], KEYS[7], ARGV[2]) == 0 then
+  end_stopped(job, KEYS[2], KEYS[8], KEYS[4], 'cancelled', id)
+  return 'cancelled'
+end
 return 'requested'

@@ -1,4 +1,4 @@
--- Give the queue's next job to a worker, with a fresh token and a lease. Projects take turns.
+-- Give the queue's next job, or shard of one, to a worker, with a fresh token and a lease. Projects take turns.
 -- If jobs remain and no wake-up lies in the queue (one was lost), a new one is left for the next worker.
 --
 -- KEYS  1 ready  2 leases  3 Celery list  4 what this token claimed
@@ -31,7 +31,14 @@ while true do
       'worker', worker, 'attempt_started_at', now)
     redis.call('HSETNX', job, 'started_at', now)
     touch(job)
-    move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)
+    local of = redis.call('HGET', job, 'shard_of')
+    local whole = of and string.format(ARGV[6], project, of)
+    if of then
+      move(shards_in(whole, 'queued'), shards_in(whole, 'running'), id)
+      make_next_shard_ready(whole, ready, ready_of, project)
+    else
+      move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)
+    end
     redis.call('ZADD', leases, now + lease, project .. '/' .. id)
     record(string.format(ARGV[7], project, id), 'claimed', 'running', attempt, worker)
     if redis.call('EXISTS', ready) == 1 and redis.call('EXISTS', KEYS[3]) == 0 then

@@ -8,5 +8,6 @@ if not held[1] or not string.find(ARGV[3], held[1], 1, true) then return 'kept' 
 if held[3] or tonumber(held[2]) > tonumber(ARGV[4]) then return 'kept' end
 for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
 redis.call('ZREM', KEYS[4], ARGV[2])
+drop_shards(KEYS[1])
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 return 'forgotten'

@@ -1,7 +1,7 @@
 -- Give a running job back to its queue: for a retry, a rescue, or because its worker is stopping.
 --
 -- KEYS  1 job  2 events  3 leases  4 index: running  5 index: queued  6 ready  7 ready of the project
---       8 delayed  9 Celery list
+--       8 delayed  9 Celery list  with a shard: 10 the job that it is part of  11 the job's events
 -- ARGV  1 token  2 member  3 job id  4 project  5 permitted source states  6 reason
 --       7 'expired': only if the lease has run out (a rescuer asks), else ''
 --       8 delay in ms  9 '1': an interruption, which is not charged as an attempt  10 wake-up
@@ -34,6 +34,10 @@ touch(job)
 move(KEYS[4], KEYS[5], id)
 redis.call('ZREM', leases, ARGV[2])
 record(KEYS[2], 'requeued', 'queued', held[3], ARGV[6])
+if KEYS[10] then
+  count_scored(KEYS[10], job, 0)
+  record(KEYS[11], 'shard_requeued', 'running', redis.call('HGET', KEYS[10], 'attempt'), id .. ': ' .. ARGV[6])
+end
 
 local delay = tonumber(ARGV[8])
 if delay > 0 then

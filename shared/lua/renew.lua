@@ -1,8 +1,8 @@
 -- Prolong a lease, note progress and keep log lines, if the token still owns the job.
 --
--- KEYS  1 job  2 leases  3 logs of the job
+-- KEYS  1 job  2 leases  3 logs of the job  with a shard: 4 the job that it is part of
 -- ARGV  1 token  2 member  3 lease in ms  4 most log lines kept  5 n: log lines that follow, each JSON
---       then field, value (progress, counts, warnings)
+--       then field, value (progress, counts, warnings; with a shard rows_scored)
 -- Returns 'lost' | 'cancel' | 'ok'
 local held = redis.call('HMGET', KEYS[1], 'token', 'cancel_requested_at')
 if held[1] ~= ARGV[1] then return 'lost' end
@@ -10,6 +10,10 @@ redis.call('ZADD', KEYS[2], now_ms() + tonumber(ARGV[3]), ARGV[2])
 
 local first_field = 6 + tonumber(ARGV[5])
 for i = 6, first_field - 1 do redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'line', ARGV[i]) end
+if KEYS[4] and ARGV[first_field] == 'rows_scored' then
+  count_scored(KEYS[4], KEYS[1], tonumber(ARGV[first_field + 1]))
+  first_field = first_field + 2
+end
 if #ARGV >= first_field then
   set_fields(KEYS[1], first_field)
   touch(KEYS[1])

@@ -6,6 +6,7 @@ CSV and JSON Lines may lie in gzip or zstd (`compression`).
     read(path, format, columns)    → record batches of known types
     read_rows(…)                   → the same, and what is wrong with the rows that cannot be read
     open_writer(path, format, …)   → the way back
+    split(path, format, …)         → pieces that can be read on their own
 
 Every complaint about a file is an InvalidInput (422) whose message names the place. Codes:
 
@@ -39,17 +40,20 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
 
 from shared.tables.column_types import canonical_type, column_type
 from shared.tables.compression import Compression, compression_in, compression_named, compression_of
-from shared.tables.contracts import Limits, Profile
+from shared.tables.contracts import Limits, Piece, Profile
 from shared.tables.joining import joint_columns
+from shared.tables.parquet_reader import columns_of
 from shared.tables.profiling import profile
 from shared.tables.reading import preview, read, read_all, read_rows
 from shared.tables.rows import BadRow, Rows
+from shared.tables.splitting import footer, split
 from shared.tables.writing import Writer, open_writer
 
 __all__ = [
     "Compression",
     "BadRow",
     "Limits",
+    "Piece",
     "Profile",
     "Rows",
     "Writer",
@@ -58,6 +62,8 @@ __all__ = [
     "compression_in",
     "compression_named",
     "compression_of",
+    "columns_of",
+    "footer",
     "joint_columns",
     "open_writer",
     "preview",
@@ -65,4 +71,5 @@ __all__ = [
     "read",
     "read_all",
     "read_rows",
+    "split",
 ]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from shared.contracts.tables import Column, Format
+
+Range: TypeAlias = tuple[int, int]
+"""Bytes from one offset to before another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +37,27 @@ class Profile:
     #: Data rows; neither the header nor blank lines count.
     rows: int
     columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive rows of a file."""
+
+    first_row: int
+    """Its number in the file, from 1."""
+    rows: int
+    ranges: tuple[Range, ...]
+    """The bytes it is read from: one after another for text, each in its own place for Parquet."""
+    lines_before: int = 0
+    """Text: how many lines of the file come before its first byte and are not in its ranges."""
+    groups: Range | None = None
+    """Parquet: the row groups that hold its rows."""
+    skip: int = 0
+    """Parquet: rows of those groups before its first."""
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> Piece:
+        """A piece as it was before JSON made lists of its tuples."""
+        ranges = tuple((start, end) for start, end in packed["ranges"])
+        low_high = packed["groups"]
+        return cls(**{**packed, "ranges": ranges, "groups": (low_high[0], low_high[1]) if low_high else None})

@@ -85,6 +85,11 @@ def read_csv(
             yield batch.slice(start, batch_rows)
 
 
+def header_end(path: Path, limits: Limits) -> int:
+    """Where the row after the header starts in the file. Raises InvalidInput as `read_csv` does."""
+    return read_header(path, limits).end
+
+
 def _misfit(
     path: Path,
     block: Block,

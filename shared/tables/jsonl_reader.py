@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.contracts.tables import ColumnType
+    from shared.tables.blocks import RowEnd
+    from shared.tables.csv_rows import Positions
 
 Faults: TypeAlias = dict[int, tuple[str | None, str]]
 Kind: TypeAlias = Literal["boolean", "integer", "number", "text"]
@@ -362,6 +364,16 @@ class _Reader:
         )
 
 
+def jsonl_row_end(_path: Path) -> RowEnd:
+    """The row-end rule of JSON Lines."""
+    return _row_end
+
+
+def jsonl_row_ends(data: memoryview) -> Positions:
+    """One past every line end."""
+    return np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+
+
 def _row_end(buffer: bytearray, filled: int, _offset: int, last: bool) -> int:
     return filled if last else buffer.rfind(b"\n", 0, filled) + 1
 
@@ -375,7 +387,7 @@ def _pieces(block: Block, max_bytes: int, max_lines: Callable[[], int]) -> Itera
 
     `max_lines` is asked for every piece: one piece can bring so many new columns that the next must be short.
     """
-    ends = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n")) + 1
+    ends = jsonl_row_ends(block.data)
     if not ends.size or ends[-1] < len(block.data):
         ends = np.append(ends, len(block.data))
     start = first = 0

@@ -7,7 +7,7 @@ neither the UTF-8 of strings nor that the pages hold what the footer says. So ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +21,7 @@ from shared.errors import InvalidInput
 from shared.tables.column_checks import check_cells, check_names, require_columns
 from shared.tables.column_types import column_type, decoded_type
 from shared.tables.compression import refuse_compressed
-from shared.tables.contracts import Limits, Profile
+from shared.tables.contracts import Limits, Piece, Profile
 from shared.tables.places import excerpt
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _THRIFT_LIMITS: Final = {"thrift_string_size_limit": 64 * 2**20, "thrift_contain
 
 
 def profile_parquet(path: Path, limits: Limits) -> Profile:
-    with _opened(path, limits) as file:
+    with opened(path, limits) as file:
         if file.metadata.num_rows == 0:
             raise InvalidInput("the file has columns but no rows", code="no_rows")
         types = {field.name: _supported_type(field) for field in file.schema_arrow}
@@ -64,15 +64,38 @@ def profile_parquet(path: Path, limits: Limits) -> Profile:
 
 
 def read_parquet(
-    path: Path, columns: Sequence[Column], batch_rows: int, limits: Limits
+    path: Path, columns: Sequence[Column], batch_rows: int, limits: Limits, piece: Piece | None = None
 ) -> Iterator[pa.RecordBatch]:
-    with _opened(path, limits) as file:
+    with opened(path, limits) as file:
         require_columns(columns, file.schema_arrow.names)
-        yield from _batches(file, [column.name for column in columns], batch_rows)
+        names = [column.name for column in columns]
+        if piece is None or piece.groups is None:
+            yield from _batches(file, names, batch_rows)
+            return
+        seen, end = 0, piece.skip + piece.rows
+        for batch in _batches(file, names, batch_rows, range(*piece.groups)):
+            start = max(0, piece.skip - seen)
+            wanted = batch.slice(start, max(0, end - seen - start))
+            seen += batch.num_rows
+            if wanted.num_rows:
+                yield wanted
+            if seen >= end:
+                return
+
+
+def columns_of(path: Path, limits: Limits = Limits()) -> tuple[tuple[Column, ...], int]:  # noqa: B008
+    """The columns and the number of rows that the footer promises; nothing else is looked at."""
+    with opened(path, limits) as file:
+        if file.metadata.num_rows == 0:
+            raise InvalidInput("the file has columns but no rows", code="no_rows")
+        columns = (
+            Column(name=field.name, type=_supported_type(field), nulls=0) for field in file.schema_arrow
+        )
+        return tuple(columns), file.metadata.num_rows
 
 
 @contextmanager
-def _opened(path: Path, limits: Limits) -> Iterator[pq.ParquetFile]:
+def opened(path: Path, limits: Limits) -> Iterator[pq.ParquetFile]:
     """The open file, its schema checked: flat, every type supported, every name sound."""
     _check_magic(path)
     with _translated("its footer cannot be read"):
@@ -132,14 +155,21 @@ def _supported_type(field: pa.Field) -> ColumnType:
     return kind
 
 
-def _batches(file: pq.ParquetFile, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Exactly `names`, in their order, decoded and valid; all the rows that the footer promises."""
+def _batches(
+    file: pq.ParquetFile, names: list[str], batch_rows: int, groups: Iterable[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Exactly `names`, in their order, decoded and valid; all the rows that the footer promises of the groups."""
+    chosen = list(range(file.metadata.num_row_groups) if groups is None else groups)
+    parts = sum(file.metadata.row_group(group).num_rows for group in chosen)
+    promised = file.metadata.num_rows if groups is None else parts
     with _translated("its schema cannot be read"):
         types = [decoded_type(file.schema_arrow.field(name).type) for name in names]
     schema = pa.schema(list(zip(names, types, strict=True)))
     rows = 0
     with _translated("its row groups cannot be read"):
-        batches = file.iter_batches(batch_size=_rows_per_batch(file, batch_rows), columns=names)
+        batches = file.iter_batches(
+            batch_size=_rows_per_batch(file, batch_rows), columns=names, row_groups=chosen
+        )
     while True:
         with _translated(f"the data after row {rows:,} cannot be read"):
             batch = next(batches, None)
@@ -149,8 +179,8 @@ def _batches(file: pq.ParquetFile, names: list[str], batch_rows: int) -> Iterato
             arrays = [_decoded(batch.column(name), kind) for name, kind in zip(names, types, strict=True)]
         rows += batch.num_rows
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-    if rows != file.metadata.num_rows:
-        raise _corrupt(f"it holds {rows:,} rows, its footer says {file.metadata.num_rows:,}")
+    if rows != promised:
+        raise _corrupt(f"it holds {rows:,} rows, its footer says {promised:,}")
 
 
 def _rows_per_batch(file: pq.ParquetFile, batch_rows: int) -> int:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from shared.tables.column_types import canonical_type
-from shared.tables.contracts import Limits
+from shared.tables.contracts import Limits, Piece
 from shared.tables.conversion import iso_text
 from shared.tables.csv_account import read_csv_rows
 from shared.tables.csv_reader import read_csv
@@ -32,19 +32,21 @@ def read(
     columns: Sequence[Column],
     batch_rows: int = BATCH_ROWS,
     limits: Limits = Limits(),  # noqa: B008
+    piece: Piece | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of the file, in its order and in constant memory, as batches of at most `batch_rows` rows.
 
     Every batch has exactly `columns`, in that order; batches of wide rows have fewer rows. CSV and JSON Lines
     columns come in `canonical_type(column.type)`, Parquet columns in the file's own type, decoded (see
-    `column_types`). Raises InvalidInput where the file is damaged, lacks a column (`missing_column`) or a cell
-    does not fit the declared type (`type_mismatch`), always naming the row; those before it are yielded.
+    `column_types`). With a `piece` the file is the local copy that the piece is read from. Raises InvalidInput
+    where the file is damaged, lacks a column (`missing_column`) or a cell does not fit the declared type
+    (`type_mismatch`), always naming the row; those before it are yielded.
     """
     match format:
         case "csv":
             return read_csv(path, columns, batch_rows, limits)
         case "parquet":
-            return read_parquet(path, columns, batch_rows, limits)
+            return read_parquet(path, columns, batch_rows, limits, piece)
         case "jsonl":
             return read_jsonl(path, columns, batch_rows, limits)
 
@@ -55,20 +57,23 @@ def read_rows(
     columns: Sequence[Column],
     batch_rows: int = BATCH_ROWS,
     limits: Limits = Limits(),  # noqa: B008
+    piece: Piece | None = None,
 ) -> Iterator[Rows]:
     """The same with an account of every row: one that only by itself is bad is listed, and the others are read.
+
+    Rows and lines are those of the whole file, also with a `piece` of it.
 
     Each `Rows` is to be done with before the next is asked for. Raises InvalidInput where the whole file is damaged, or
     where it is uncertain where a row ends.
     """
     match format:
-        case "csv":
-            yield from read_csv_rows(path, columns, batch_rows, limits)
-        case "jsonl":
-            yield from read_jsonl_rows(path, columns, batch_rows, limits)
+        case "csv" | "jsonl":
+            reader = read_csv_rows if format == "csv" else read_jsonl_rows
+            for rows in reader(path, columns, batch_rows, limits):
+                yield rows.moved(piece.first_row - 1, piece.lines_before) if piece else rows
         case "parquet":
-            first = 1
-            for batch in read_parquet(path, columns, batch_rows, limits):
+            first = piece.first_row if piece else 1
+            for batch in read_parquet(path, columns, batch_rows, limits, piece):
                 yield Rows(first, batch.num_rows, batch)
                 first += batch.num_rows
 

@@ -8,7 +8,7 @@ is damaged, reading fails instead.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -56,12 +56,30 @@ class Rows:
         every = np.arange(self.first, self.first + self.count)
         return np.delete(every, [bad.row - self.first for bad in self.bad]) if self.bad else every
 
+    def moved(self, rows: int, lines: int) -> Self:
+        """The same, so many rows and lines farther on in a file."""
+        if rows == lines == 0:
+            return self
+        bad = tuple(replace(fault, row=fault.row + rows) for fault in self.bad)
+        return replace(self, first=self.first + rows, bad=bad, line=_Moved(self.line, rows, lines))
+
     def part(self, start: int, count: int) -> Self:
         """At most `count` rows behind the first `start`."""
         first, end = self.first + start, min(self.first + start + count, self.first + self.count)
         low, high = np.searchsorted(self.numbers, [first, end])
         bad = tuple(row for row in self.bad if first <= row.row < end)
         return type(self)(first, end - first, self.batch.slice(low, high - low), bad, self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    line: Callable[[int], int | None]
+    rows: int
+    lines: int
+
+    def __call__(self, row: int) -> int | None:
+        line = self.line(row - self.rows)
+        return None if line is None else line + self.lines
 
 
 class LineCounter:

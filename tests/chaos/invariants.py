@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from shared import keys
+from shared import keys, storage
 from shared.services import Services
 from shared.signing import Signed
 from shared.states import TERMINAL, TRANSITIONS, JobState
@@ -26,7 +27,17 @@ STEPS = {
 
 
 #: Events that leave the state as it is.
-NOTES = {"cancel_requested", "checkpoint", "resumed", "recovered"}
+NOTES = {
+    "cancel_requested",
+    "checkpoint",
+    "resumed",
+    "recovered",
+    "warning",
+    "split",
+    "shard_requeued",
+    "shard_failed",
+    "closing",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,12 @@ def check_invariants(services: Services, acknowledged: Collection[str], *, all_e
     effects = _effects(services, wrong)
     indexes = _indexes(services)
     for job_id, job in jobs.items():
-        for problem in (*_log(job), *_state(job_id, job, indexes), *_effect(job, effects[job_id])):
+        for problem in (
+            *_log(job),
+            *_state(job_id, job, indexes),
+            *_effect(job, effects[job_id]),
+            *_output(services, job),
+        ):
             wrong.append(f"{problem}: {job_id} is {job.record['status']}, {_told(job)}")
     wrong += _counters(services, jobs)
     if all_ended:
@@ -94,7 +110,8 @@ def _state(job_id: str, job: _Found, indexes: dict[str, set[str]]) -> list[str]:
         for name, ids in indexes.items()
         if (job_id in ids) != (name == status)
     ]
-    if (status == "running") != ("token" in job.record):
+    scoring = status == "running" and "shards" in job.record  # its shards hold the leases
+    if (status == "running") != ("token" in job.record) and not scoring:
         wrong.append("I4 token and state disagree")
     return wrong
 
@@ -121,8 +138,26 @@ def _effects(services: Services, wrong: list[str]) -> Counter[str]:
 
 def _effect(job: _Found, versions: int) -> list[str]:
     """I2: one version if a job that makes models succeeded, none otherwise."""
-    expected = int(job.record["status"] == "succeeded" and job.record["type"] in ("train", "fine_tune"))
+    succeeded = job.record["status"] == "succeeded"
+    expected = int(succeeded and job.record["type"] in ("train", "fine_tune"))
     return [] if versions == expected else [f"I2 {versions} versions instead of {expected}"]
+
+
+def _output(services: Services, job: _Found) -> list[str]:
+    """I2 of a batch that succeeded: its folder holds what its manifest says, and the rows add up."""
+    output = json.loads(job.record.get("result", "{}")).get("output")
+    if job.record["status"] != "succeeded" or not output:
+        return []
+    bucket, prefix = storage.split_uri(output["uri"])
+    there = {item.key.removeprefix(prefix): item.bytes for item in services.objects.at(bucket).list(prefix)}
+    files = {file["name"]: file["bytes"] for file in [*output["files"], *filter(None, [output["errors"]])]}
+    wrong = [] if there.keys() - {"_manifest.json", "finished.json"} == files.keys() else ["I2 other files"]
+    wrong += [f"I2 {name} is not whole" for name, size in files.items() if there.get(name) != size]
+    counts = json.loads(job.record["counts"])
+    rows = sum(file["rows"] for file in output["files"])
+    if (rows, counts["total"]) != (counts["succeeded"], counts["succeeded"] + counts["failed"]):
+        wrong.append(f"I2 rows do not add up: {rows} in files, {counts}")
+    return wrong
 
 
 def _counters(services: Services, jobs: dict[str, _Found]) -> list[str]:
@@ -140,6 +175,10 @@ def _leftovers(services: Services) -> list[str]:
     """When every job has ended nobody holds, waits for or uses anything."""
     redis = services.database
     kept: dict[str, Any] = {key: redis.zcard(key) for key in (keys.LEASES, keys.DELAYED)}
+    open_shards = [
+        key for state in ("queued", "running", "pending") for key in redis.scan_iter(f"*:shards:{state}")
+    ]
+    kept |= {key: redis.zcard(key) for key in open_shards}
     kept |= {key: redis.zcard(key) for key in redis.scan_iter("graft:ready:*")}
     kept |= {key: redis.scard(key) for key in redis.scan_iter("graft:p:*:users")}
     kept |= {key: redis.hlen(key) for key in redis.scan_iter("unacked")}  # kombu's; we acknowledge nothing

@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pyarrow as pa
 
 from graft.stack import RunningServer, Service, ports, services, start_object_store, start_redis
 from shared import services as composition
@@ -31,7 +32,8 @@ from shared.config import Settings
 from tests.chaos.invariants import check_invariants
 from tests.chaos.proxy import Proxy
 from tests.e2e import tables
-from tests.support.client import ENDED, Graft, Json, as_table, train_body
+from tests.e2e.test_batch_prediction import fetched
+from tests.support.client import ENDED, PARQUET, Graft, Json, as_table, train_body
 from tests.support.waiting import eventually
 
 LEASE_SECONDS = 3.0
@@ -214,7 +216,7 @@ class Rig:
         """Begin the next test with an empty Redis: what it finds wrong is its own."""
         self.services.database.flushall()
         self.acknowledged.clear()
-        for cached in ("small", "digits"):
+        for cached in ("small", "digits", "slow_scorer"):
             self.__dict__.pop(cached, None)
 
     # Jobs
@@ -244,6 +246,37 @@ class Rig:
             "learning_rate": 1e-6,
         }
         return train_body(self.digits, "long", estimator=estimator, **changes)
+
+    def batch(self, rows: int = 12_000, **changes: Any) -> Json:
+        """A batch of some seconds, split into shards of a thousand rows."""
+        return {
+            "type": "batch_predict",
+            "model": self.slow_scorer,
+            "input": {"dataset": self.many_digits(rows)},
+            "output": {"columns": "id"},
+            "id_column": "number",
+            "shard_rows": 1_000,
+            **changes,
+        }
+
+    @cached_property
+    def slow_scorer(self) -> str:
+        """A model that scores some thousand rows a second."""
+        self.graft.run(train_body(self.digits, "slow-scorer", "svm"))
+        return "slow-scorer:1"
+
+    def many_digits(self, rows: int) -> str:
+        digits = tables.digits(slice(0, 1500)).drop_columns(["label"])
+        repeated = pa.concat_tables([digits] * (rows // digits.num_rows + 1)).slice(0, rows)
+        return self.graft.dataset(repeated.append_column("number", pa.array(range(rows))), kind=PARQUET)
+
+    def scoring(self, job_id: str, least: int = 1_000) -> Json:
+        """The job, once at least so many rows of its shards have been scored."""
+        return eventually(lambda: _has_scored(self.graft.job(job_id), least), 60)
+
+    def numbers(self, job_id: str) -> list[int]:
+        """The rows of a batch's output, by their numbers."""
+        return fetched(self.graft.output(job_id))["number"].to_pylist()
 
     def submit(self, body: Mapping[str, Any], **headers: str) -> str:
         """The id of an accepted job, remembered as promised."""
@@ -304,6 +337,12 @@ def answers(url: str, key: str, seconds: float = 30) -> httpx.Response:
 def _in_phase(job: Json, phase: str) -> Json | None:
     assert job["status"] not in ENDED, job
     return job if (job["progress"] or {}).get("phase") == phase else None
+
+
+def _has_scored(job: Json, least: int) -> Json | None:
+    assert job["status"] not in ENDED, job
+    progress = job["progress"] or {}
+    return job if progress.get("phase") == "scoring" and progress["completed"] >= least else None
 
 
 def _from_attempt(job: Json, number: int) -> Json | None:

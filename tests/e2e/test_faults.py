@@ -5,13 +5,11 @@ from __future__ import annotations
 import signal
 
 import psutil
-import pyarrow as pa
 import pytest
 
 from tests.e2e import tables
 from tests.e2e.conftest import RunningStack
-from tests.e2e.test_batch_prediction import fetched
-from tests.support.client import PARQUET, Graft, Json, train_body
+from tests.support.client import Graft, Json, train_body
 from tests.support.waiting import eventually
 
 
@@ -96,25 +94,3 @@ def test_a_resumed_fit_gives_the_very_model_of_an_uninterrupted_one(
     }
     assert len(digests) == 1
     assert resumed["result"]["metrics"] == straight["result"]["metrics"]
-
-
-def test_a_resumed_batch_scores_each_row_once(graft: Graft, stack: RunningStack) -> None:
-    digits = tables.digits(slice(0, 1500))
-    graft.run(train_body(graft.dataset(digits, kind=PARQUET), "slow-to-score", "svm"))
-    rows = pa.concat_tables([digits] * 150).drop_columns(["label"])
-    rows = rows.append_column("row", pa.array(range(rows.num_rows)))
-    body = {
-        "type": "batch_predict",
-        "model": "slow-to-score",
-        "input": {"dataset": graft.dataset(rows, kind=PARQUET)},
-        "output": {"columns": "id"},
-        "id_column": "row",
-        "shard_rows": 2000,
-    }
-    job_id = graft.submit(body).json()["id"]
-    eventually(lambda: "checkpoint" in events_of(graft, job_id))
-    job_children(stack)[0].send_signal(signal.SIGKILL)
-    job = graft.ended(job_id)
-    assert (job["status"], job["attempt"]) == ("succeeded", 2)
-    assert "resumed" in events_of(graft, job_id)
-    assert fetched(graft.output(job_id))["row"].to_pylist() == list(range(rows.num_rows))

@@ -39,7 +39,7 @@ from hypothesis.stateful import (
 )
 
 from graft.stack import RunningServer
-from shared import datasets, jobs, keys
+from shared import datasets, jobs, keys, shards
 from shared import services as composition
 from shared.config import Settings
 from shared.database import Database
@@ -119,7 +119,12 @@ def world_on(
         idempotency_seconds=settings.idempotency_seconds,
         new_token=tokens,
     )
-    services = replace(services, jobs=store, datasets=module(datasets).DatasetStore(database))
+    services = replace(
+        services,
+        jobs=store,
+        shards=module(shards).ShardStore(database, lease_seconds=settings.lease_seconds),
+        datasets=module(datasets).DatasetStore(database),
+    )
     return World(services, tokens, module(rescuer).run)
 
 

@@ -7,14 +7,17 @@ its ZREM, claim.lua would never end, which Redis does not survive.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import redis
 from hypothesis import Phase
 from hypothesis import settings as run_settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from graft.stack import RunningServer
-from tests.integration.test_job_invariants import AT_LENGTH, JobHistory, world_on
+from tests.integration.test_job_invariants import AT_LENGTH, JobHistory, World, world_on
+from tests.integration.test_shard_invariants import ShardHistory
 from tests.support.mutants import Mutant
 
 HUNT = run_settings(
@@ -247,19 +250,128 @@ MUTANTS = [
 ]
 
 
-def test_the_product_as_it_is_survives_the_hunt(redis_server: RunningServer) -> None:
+MUTANTS_OF_SHARDS = [
+    *mutants_of(
+        "split",
+        (
+            "does not check the token",
+            "if not holds(job, ARGV[1], KEYS[3], ARGV[2]) then return 'lost' end",
+            "",
+        ),
+        (
+            "splits twice when sent again",
+            "if held[1] == ARGV[1] then return redis.call('HGET', job, 'split_answer') end",
+            "",
+        ),
+        ("leaves the token", "redis.call('HDEL', job, 'token', 'worker', 'progress')", ""),
+        ("leaves the lease", "redis.call('ZREM', KEYS[3], ARGV[2])", ""),
+        ("lines no shard up", "make_next_shard_ready(job, KEYS[4], KEYS[5], project)", ""),
+        ("scores again what was scored", "if state == 'queued' then", "if true then"),
+        ("does not count what was scored", "scored + tonumber(ARGV[i + 2])", "scored"),
+    ),
+    *mutants_of(
+        "finish_shard",
+        ("does not check the token", "if not holds(shard,", "if false and not holds(shard,"),
+        ("does not know its own call again", "if held[2] == ARGV[1] then", "if false then"),
+        ("takes a lease that still runs", "KEYS[3], ARGV[2], ARGV[8])", "KEYS[3], ARGV[2], '')"),
+        (
+            "leaves it in the index of running shards",
+            "move(shards_in(job, 'running'), shards_in(job, state), id)",
+            "redis.call('ZADD', shards_in(job, state), 0, id)",
+        ),
+        ("leaves the lease", "redis.call('ZREM', KEYS[3], ARGV[2])", ""),
+        ("leaves the token", "redis.call('HDEL', shard, 'token')", ""),
+        (
+            "counts rows of a shard that failed",
+            "state == 'succeeded' and tonumber(ARGV[9]) or 0",
+            "tonumber(ARGV[9])",
+        ),
+        ("does not count failed rows", "redis.call('HINCRBY', job, 'rows_failed', ARGV[10])", "0"),
+        ("closes a job while shards wait", "'EXISTS', shards_in(job, 'queued'), ", "'EXISTS', "),
+        ("closes a job while shards run", ", shards_in(job, 'running')) == 0", ") == 0"),
+        ("lets the others go on when one fails", "if state == 'failed' or failed >", "if failed >"),
+        ("allows one bad row too many", "failed > tonumber(whole[2])", "failed > tonumber(whole[2]) + 1"),
+        ("forgets why the job failed", "redis.call('HSETNX', job, 'error', ARGV[11]) == 1", "false"),
+        ("closes a job that was told to stop", "if stop[1] or stop[2] then", "if stop[2] then"),
+        ("fails a job that was cancelled", "stop[1] and 'cancelled' or 'failed'", "'failed'"),
+        (
+            "gives no lease to close with",
+            "redis.call('ZADD', KEYS[3], now + tonumber(ARGV[14]), ARGV[13])",
+            "",
+        ),
+        ("gives no token to close with", "'token', ARGV[12], ", ""),
+    ),
+    *mutants_of(
+        "claim",
+        ("lines no further shard up", "make_next_shard_ready(whole, ready, ready_of, project)", ""),
+        (
+            "leaves a shard in the index of queued ones",
+            "move(shards_in(whole, 'queued'), shards_in(whole, 'running'), id)",
+            "redis.call('ZADD', shards_in(whole, 'running'), 0, id)",
+        ),
+    ),
+    *mutants_of(
+        "renew",
+        ("does not count rows", "count_scored(KEYS[4], KEYS[1], tonumber(ARGV[first_field + 1]))", ""),
+    ),
+    *mutants_of("release", ("keeps the rows of a lost attempt", "count_scored(KEYS[10], job, 0)", "")),
+    *mutants_of(
+        "cancel",
+        (
+            "leaves the shards alone",
+            "and stop_shards(job, KEYS[5], KEYS[6], KEYS[7], ARGV[2]) == 0 then",
+            "then",
+        ),
+        (
+            "never ends a job between two shards",
+            "end_stopped(job, KEYS[2], KEYS[8], KEYS[4], 'cancelled', id)",
+            "",
+        ),
+    ),
+    *mutants_of("finish", ("keeps the shards", "if state == 'succeeded' then drop_shards(job) end", "")),
+    *mutants_of(
+        "_prelude",
+        ("leaves stopped shards in line", "redis.call('ZREM', ready_of, id)\n", ""),
+        ("leaves stopped shards pending", "redis.call('DEL', shards_in(job, 'pending'))", ""),
+        (
+            "tells no running shard to stop",
+            "for _, id in ipairs(left) do redis.call('HSETNX', shard_key(job, id), 'cancel_requested_at', now) end",
+            "",
+        ),
+        ("leaves a stopped job among the running", "move(index_running, index_final, id)", ""),
+        (
+            "leaves the events of shards",
+            "redis.call('DEL', shard, shard .. ':events')",
+            "redis.call('DEL', shard)",
+        ),
+    ),
+]
+HUNTS: list[tuple[Callable[[World], RuleBasedStateMachine], Mutant]] = [
+    *((JobHistory, mutant) for mutant in MUTANTS),
+    *((ShardHistory, mutant) for mutant in MUTANTS_OF_SHARDS),
+]
+
+
+@pytest.mark.parametrize("history", [JobHistory, ShardHistory])
+def test_the_product_as_it_is_survives_the_hunt(
+    history: Callable[[World], RuleBasedStateMachine], redis_server: RunningServer
+) -> None:
     world = world_on(redis_server)
-    run_state_machine_as_test(lambda: JobHistory(world), settings=HUNT)
+    run_state_machine_as_test(lambda: history(world), settings=HUNT)
 
 
 @pytest.mark.parametrize(
-    "mutant", MUTANTS, ids=lambda mutant: f"{mutant.file.rpartition('/')[2]}: {mutant.name}"
+    ("history", "mutant"),
+    HUNTS,
+    ids=[f"{mutant.file.rpartition('/')[2]}: {mutant.name}" for _, mutant in HUNTS],
 )
-def test_the_state_machine_notices_a_job_store_that(mutant: Mutant, redis_server: RunningServer) -> None:
+def test_the_state_machine_notices_a_job_store_that(
+    history: Callable[[World], RuleBasedStateMachine], mutant: Mutant, redis_server: RunningServer
+) -> None:
     assert mutant.is_applicable(), f"{mutant.file} does not hold exactly once: {mutant.text}"
     world = world_on(redis_server, scripts=mutant.scripts, module=mutant.module)
     try:
-        run_state_machine_as_test(lambda: JobHistory(world), settings=HUNT)
+        run_state_machine_as_test(lambda: history(world), settings=HUNT)
     except redis.ResponseError as broken:
         pytest.fail(f"this mutant is no valid script, so its death says nothing: {broken}")
     except Exception:

@@ -1,9 +1,12 @@
-"""Batch scoring on a folder: shards become parts, and an attempt that was cut off is continued exactly."""
+"""Batch handlers on a folder: what is planned, and what is scored of it."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +14,31 @@ import pyarrow as pa
 import pytest
 
 from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
+from shared.errors import InvalidInput
 from shared.modeling import dump
 from tests.support.labelled_tables import blobs, columns_of, labelled_from, parquet_files, table_of
 from worker.handlers.base import Assignment, ModelFile, Outcome
+from worker.handlers.batch_plan import run as plan
 from worker.handlers.batch_predict import run
 from worker.learning.estimators import Hooks, fit_model
 
 SHARD_ROWS = 1_000
 
 
-class CutOff(Exception):
-    """The process dies."""
-
-
-class Saving:
-    """A context that keeps the checkpoints it is offered, and ends the attempt after `most` of them."""
-
-    def __init__(self, folder: Path, most: int = 1_000) -> None:
-        self.folder = folder
-        self.most = most
-        self.saved: list[Path] = []
+class Silent:
+    """A context that nobody listens to."""
 
     def progress(self, phase: str, completed: int, total: int | None, unit: str, **details: float) -> None:
-        self.latest = (completed, total)
+        pass
 
     def warn(self, message: str) -> None:
         pass
 
     def checkpoint(self, write: Callable[[Path], None], completed: int, unit: str) -> None:
-        assert (completed % SHARD_ROWS, unit) == (0, "rows")
-        folder = self.folder / f"checkpoint-{completed}"
-        folder.mkdir(parents=True)
-        write(folder)
-        self.saved.append(folder)
-        if len(self.saved) == self.most:
-            raise CutOff
+        raise AssertionError("a shard is small enough to be done again")
 
 
-def scored(folder: Path, *tables: pa.Table, context: Saving | None = None, **fields: Any) -> Outcome:
+def assigned(folder: Path, *tables: pa.Table, **fields: Any) -> Assignment:
     model = fit_model(
         labelled_from(table_of(*blobs(60))),
         EstimatorSpec(kind="logistic_regression"),
@@ -67,17 +57,40 @@ def scored(folder: Path, *tables: pa.Table, context: Saving | None = None, **fie
         "max_error_rate": 0.0,
         "shard_rows": SHARD_ROWS,
     }
-    assignment = Assignment(
+    return Assignment(
         "job",
         "batch_predict",
         1,
-        {**spec, **{name: value for name, value in fields.items() if name != "checkpoint"}},
+        {**spec, **fields},
         folder,
         {"dataset": parquet_files(folder / "in", *tables)},
         {"churn:1": ModelFile(folder / "model", digest, "churn", 1, {})},
-        fields.get("checkpoint"),
     )
-    return run(assignment, context or Saving(folder / "unused"))
+
+
+def shards_of(assignment: Assignment) -> list[Assignment]:
+    """What is planned of it: an assignment for each shard, with the whole files as local copies."""
+    planned = plan(assignment, Silent())
+    table = assignment.tables["dataset"]
+    return [
+        replace(
+            assignment,
+            part=number,
+            tables={
+                "dataset": replace(
+                    table,
+                    paths=tuple(table.paths[file] for file, _ in shard),
+                    names=tuple(table.names[file] for file, _ in shard),
+                    pieces=tuple(piece for _, piece in shard),
+                )
+            },
+        )
+        for number, shard in enumerate(planned.shards)
+    ]
+
+
+def scored(assignment: Assignment) -> Outcome:
+    return run(assignment, Silent())
 
 
 def numbered(rows: int, bad: tuple[int, ...] = ()) -> pa.Table:
@@ -87,56 +100,54 @@ def numbered(rows: int, bad: tuple[int, ...] = ()) -> pa.Table:
     return table.set_column(0, "x0", holes).append_column("number", pa.array(range(rows)))
 
 
-def contents(outcome: Outcome) -> dict[str, bytes]:
-    return {file.name: file.path.read_bytes() for file in outcome.outputs}
-
-
 def test_a_part_holds_the_good_rows_of_one_shard(tmp_path):
-    outcome = scored(tmp_path, numbered(2_500, bad=(3, 1_500)), on_bad_row="skip", max_error_rate=0.1)
-    assert [file.rows for file in outcome.outputs] == [999, 999, 500, 2]
-    assert outcome.counts == {"total": 2_500, "succeeded": 2_498, "failed": 2}
+    table = numbered(2_500, bad=(3, 1_500))
+    outcomes = [
+        scored(shard) for shard in shards_of(assigned(tmp_path, table, on_bad_row="skip", max_error_rate=0.1))
+    ]
+    data = [file for outcome in outcomes for file in outcome.outputs if file.role == "data"]
+    assert [(file.name, file.rows) for file in data] == [
+        ("part-00000.parquet", 999),
+        ("part-00001.parquet", 999),
+        ("part-00002.parquet", 500),
+    ]
+    assert [outcome.counts["failed"] for outcome in outcomes] == [1, 1, 0]
 
 
 def test_shards_go_over_the_borders_of_files(tmp_path):
-    outcome = scored(tmp_path, numbered(700), numbered(700), numbered(1_000))
-    assert [file.rows for file in outcome.outputs] == [1_000, 1_000, 400]
+    shards = shards_of(assigned(tmp_path, numbered(700), numbered(700), numbered(1_000)))
+    assert [scored(shard).counts["total"] for shard in shards] == [1_000, 1_000, 400]
+    assert [len(shard.tables["dataset"].pieces) for shard in shards] == [2, 2, 1]
 
 
-@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
-@pytest.mark.parametrize("cuts", [[1], [2], [1, 1, 1]])
-def test_an_attempt_that_is_cut_off_is_continued_to_the_same_output(tmp_path, format, cuts):
-    tables = [numbered(1_300, bad=(5, 1_100)), numbered(2_900, bad=(0, 1, 2_800))]
-    wanted = {
-        "on_bad_row": "skip",
-        "max_error_rate": 0.1,
-        "output": {"format": format, "columns": "all", "probabilities": True},
-    }
-    whole = scored(tmp_path / "whole", *tables, **wanted)
-    checkpoint = None
-    for number, cut in enumerate(cuts):
-        context = Saving(tmp_path / f"saved-{number}", cut)
-        with pytest.raises(CutOff):
-            scored(tmp_path / f"cut-{number}", *tables, context=context, checkpoint=checkpoint, **wanted)
-        checkpoint = context.saved[-1]
-    context = Saving(tmp_path / "last")
-    resumed = scored(tmp_path / "resumed", *tables, context=context, checkpoint=checkpoint, **wanted)
-    assert contents(resumed) == contents(whole)
-    assert (resumed.counts, resumed.result) == (whole.counts, whole.result)
-    assert len(context.saved) == 4 - sum(cuts), "it did not begin again"
+def test_a_bad_row_is_named_by_its_place_in_its_file(tmp_path):
+    table = numbered(1_300, bad=(1_200,))
+    shards = shards_of(assigned(tmp_path, numbered(900), table, on_bad_row="skip", max_error_rate=0.1))
+    outcome = scored(shards[2])
+    (errors,) = [file for file in outcome.outputs if file.role == "errors"]
+    line = json.loads(errors.path.read_text())
+    assert (line["file"], line["row"], line["column"]) == (shards[2].tables["dataset"].names[0], 1_201, "x0")
+    assert "row 1201" in outcome.result["latest_bad_row"]
 
 
-def test_a_checkpoint_without_a_good_row_can_be_continued(tmp_path):
-    table = numbered(1_500, bad=tuple(range(1_000)))
-    context = Saving(tmp_path / "saved", 1)
-    wanted = {"on_bad_row": "skip", "max_error_rate": 1.0}
-    with pytest.raises(CutOff):
-        scored(tmp_path / "cut", table, context=context, **wanted)
-    outcome = scored(tmp_path / "resumed", table, checkpoint=context.saved[0], **wanted)
-    assert outcome.counts == {"total": 1_500, "succeeded": 500, "failed": 1_000}
+def test_the_limit_of_bad_rows_is_of_the_whole_job(tmp_path):
+    """Two of 2,000 rows may fail, and all of them may be in one shard."""
+    wanted = {"on_bad_row": "skip", "max_error_rate": 0.001}
+    shards = shards_of(assigned(tmp_path / "a", numbered(2_000, bad=(1, 2)), **wanted))
+    assert scored(shards[0]).counts["failed"] == 2
+    shards = shards_of(assigned(tmp_path / "b", numbered(2_000, bad=(1, 2, 3)), **wanted))
+    with pytest.raises(InvalidInput, match="2000 rows"):
+        scored(shards[0])
+
+
+def test_there_are_never_more_shards_than_redis_should_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[plan.__module__], "MOST_SHARDS", 2)
+    shards = shards_of(assigned(tmp_path, numbered(2_500)))
+    assert [scored(shard).counts["total"] for shard in shards] == [1_250, 1_250]
 
 
 def test_an_input_without_a_good_row_has_an_output_with_a_schema(tmp_path):
-    outcome = scored(tmp_path, numbered(3, bad=(0, 1, 2)), on_bad_row="skip", max_error_rate=1.0)
+    outcome = scored(assigned(tmp_path, numbered(3, bad=(0, 1, 2)), on_bad_row="skip", max_error_rate=1.0))
     assert [file.role for file in outcome.outputs] == ["errors"]
     names = [column["name"] for column in outcome.result["columns"]]
     assert names == [*[item.name for item in columns_of(numbered(1))], "prediction"]

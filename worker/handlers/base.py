@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from shared.contracts.tables import Column, Format
+from shared.tables import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class TableFiles:
     sha256: str
     names: tuple[str, ...] = ()
     """What the user calls each file (the object's name), for traceable rows and messages."""
+    pieces: tuple[Piece, ...] = ()
+    """Where the files hold only pieces of the table's: which. `rows` is of the whole table all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Assignment:
     """`dataset`, and where the job has use for it and it still exists, `source`: what `dataset` is compared to."""
     models: Mapping[str, ModelFile] = field(default_factory=dict)
     """By reference, as the spec has them: `churn:3`."""
+    part: int = 0
+    """Which part of a batch's output this makes."""
     checkpoint: Path | None = None
     """The folder of files that an earlier attempt at the same work wrote with `Context.checkpoint`."""
 
@@ -70,6 +75,10 @@ class OutputFile:
     """`data`, or `errors` for the file that lists failed rows."""
 
 
+Shard: TypeAlias = tuple[tuple[int, Piece], ...]
+"""A part of a table: pieces of its files, each with the file's position."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an attempt achieved. Nothing of it has taken effect until the runner commits it."""
@@ -80,6 +89,8 @@ class Outcome:
     """With an artifact: task, estimator, schema, metrics, baseline, library_versions, parent."""
     outputs: tuple[OutputFile, ...] = ()
     counts: Mapping[str, int] | None = None
+    shards: tuple[Shard, ...] = ()
+    """Of a plan: the parts into which the job is to be split."""
 
 
 class Context(Protocol):

@@ -9,28 +9,51 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shared.contracts.tables import Column
+from shared.contracts.tables import Column, Format
 from shared.modeling import Alignment, BadCell, Model, Prediction, align, predictor
-from shared.tables import canonical_type
+from shared.tables import Rows, canonical_type
 
 PREDICTION = "prediction"
+ROW_COLUMNS = ["_file", "_row"]
+"""Where an output row comes from, if that is asked for: the file's name, and the row's number in it, from 1."""
 
 
 class Scorer:
     """Turns batches of input into batches of output: the kept columns, the prediction, and what else is asked for."""
 
-    def __init__(self, model: Model, kept: list[str], *, probabilities: bool, decision: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        kept: list[str],
+        *,
+        probabilities: bool,
+        decision: bool = False,
+        row_numbers: bool = False,
+    ) -> None:
         self._model = model
         self._schema = model.schema()
         self._kept = kept
         self._probabilities = probabilities and model.task == "classification"
         self._decision = decision
+        self._row_numbers = row_numbers
         self._predict = predictor(model, probabilities=self._probabilities)
 
-    def needed(self, columns: Iterable[Column]) -> list[Column]:
-        """Those of the input's columns that must be read: the model's, and the kept ones."""
-        names = {item["name"] for item in self._schema["inputs"]}.union(self._kept)
-        return [column for column in columns if column.name in names]
+    def needed(self, format: Format, columns: Iterable[Column]) -> list[Column]:
+        """Those of the input's columns that must be read, the model's and the kept ones, and as what.
+
+        A CSV column that is text for a few cells' sake is read as the numbers that the model wants: those cells' rows
+        are bad then, and the others keep their type.
+        """
+        wanted = {item["name"]: item["type"] for item in self._schema["inputs"]}
+        found = [column for column in columns if column.name in wanted or column.name in self._kept]
+        if format != "csv":
+            return found
+        return [
+            Column(name=column.name, type="number", nulls=column.nulls)
+            if column.type == "string" and wanted.get(column.name) in ("integer", "number")
+            else column
+            for column in found
+        ]
 
     def split(self, batch: pa.RecordBatch) -> tuple[Alignment, tuple[BadCell, ...]]:
         """The batch as the model wants it, without its bad rows, and what is wrong with those."""
@@ -40,8 +63,12 @@ class Scorer:
             return dataclasses.replace(aligned, table=good), aligned.bad
         return aligned, ()
 
-    def score(self, batch: pa.RecordBatch, good: Alignment) -> pa.RecordBatch:
-        kept = batch.select(self._kept)
+    def score(self, name: str, rows: Rows, good: Alignment) -> pa.RecordBatch:
+        """The output of the good rows of `rows`, which are of the file `name`."""
+        kept = rows.batch.select(self._kept)
+        if self._row_numbers:
+            arrays = [*kept.columns, pa.repeat(name, kept.num_rows), pa.array(rows.numbers)]
+            kept = pa.RecordBatch.from_arrays(arrays, names=[*self._kept, *ROW_COLUMNS])
         if good.bad:
             kept = kept.filter(pa.array(~good.bad_rows))
         return self._compose(kept, self._predict(good.table))
@@ -49,7 +76,8 @@ class Scorer:
     def empty(self, columns: Sequence[Column]) -> pa.Schema:
         """The output's schema when no row could be scored."""
         known = [(item.name, canonical_type(item.type)) for item in columns if item.name in self._kept]
-        return pa.schema([*known, (PREDICTION, pa.null())])
+        traced = zip(ROW_COLUMNS, (pa.string(), pa.int64()), strict=True) if self._row_numbers else ()
+        return pa.schema([*known, *traced, (PREDICTION, pa.null())])
 
     def _compose(self, kept: pa.RecordBatch, prediction: Prediction) -> pa.RecordBatch:
         names, arrays = list(kept.schema.names), list(kept.columns)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from shared import failpoints, logs
+from collections.abc import Callable
+from functools import partial
+
+from shared import failpoints, keys, logs
 from shared.errors import LostLease
 from shared.jobs import Lease
 from shared.services import Services
@@ -24,13 +27,16 @@ def run(services: Services) -> None:
 
 def _rescue(services: Services, lease: Lease, record: dict[str, str]) -> None:
     jobs, attempt = services.jobs, int(record.get("attempt", 0))
+    finish: Callable[..., object] = jobs.finish
+    if keys.split_shard(lease.job_id):
+        finish = partial(services.shards.finish, priority=record["priority"], worker="")
     if attempt < int(record.get("max_attempts", 0)):
         if jobs.release(lease, record["priority"], reason="worker_lost", expired_only=True) == "cancel":
-            jobs.finish(lease, JobState.CANCELLED, reason="on request", expired_only=True)
+            finish(lease, JobState.CANCELLED, reason="on request", expired_only=True)
     elif "cancel_requested_at" in record:
-        jobs.finish(lease, JobState.CANCELLED, reason="on request", expired_only=True)
+        finish(lease, JobState.CANCELLED, reason="on request", expired_only=True)
     else:
         message = f"the worker was lost in each of {attempt} attempts; the last was {record.get('worker')}"
         error = {"code": "worker_lost", "message": message, "retryable": True}
-        jobs.finish(lease, JobState.FAILED, reason="worker_lost", expired_only=True, error=error)
+        finish(lease, JobState.FAILED, reason="worker_lost", expired_only=True, error=error)
     log.warning("job_rescued", job_id=lease.job_id, attempt=attempt, lost_worker=record.get("worker"))

@@ -84,7 +84,10 @@ def _needed(services: Services, key: str, project: str, job_id: str, token: str)
     if "model_version" in record:
         artifact = services.models.artifact(project, record["model"], int(record["model_version"]))
         return artifact.key == key
-    output = json.loads(record.get("result", "{}")).get("output")
+    result = json.loads(record.get("result", "{}"))
+    if any(file and file["key"] == key for file in [*result.get("files", ()), result.get("errors")]):
+        return True  # what a shard has made
+    output = result.get("output")
     return bool(output) and key.startswith(storage.split_uri(output["uri"])[1])
 
 

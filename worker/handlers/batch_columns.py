@@ -1,0 +1,44 @@
+"""What must be right about the columns of a batch before its first row is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.contracts.tables import Column
+from shared.errors import InvalidInput
+from shared.modeling import Model
+from worker.handlers.base import Context
+from worker.handlers.scoring import PREDICTION, ROW_COLUMNS, decision_columns, probability_column
+
+
+def kept_columns(spec: Mapping[str, Any], columns: tuple[Column, ...]) -> list[str]:
+    """The input columns that go into the output."""
+    names = [column.name for column in columns]
+    id_column = spec["id_column"]
+    if id_column is not None and id_column not in names:
+        raise InvalidInput(
+            f"the input has no column {id_column}, which id_column names", code="unknown_column"
+        )
+    return {"all": names, "id": [id_column], "none": []}[spec["output"]["columns"]]
+
+
+def check_columns(
+    model: Model, columns: tuple[Column, ...], spec: Mapping[str, Any], context: Context
+) -> None:
+    """Find what cannot work. Raises InvalidInput; warns of columns that the model does not use."""
+    kept = kept_columns(spec, columns)
+    names = {column.name for column in columns}
+    inputs = [item["name"] for item in model.schema()["inputs"]]
+    if missing := [name for name in inputs if name not in names]:
+        raise InvalidInput(f"the input lacks the columns {', '.join(missing)}", code="missing_columns")
+    added = [PREDICTION, *(probability_column(label) for label in model.classes), *decision_columns(model)]
+    added += ROW_COLUMNS if spec["output"].get("row_numbers") else []
+    if clash := [name for name in added if name in kept]:
+        raise InvalidInput(
+            f"the input has a column {clash[0]}, which the output adds; ask for columns id or none",
+            code="column_collision",
+        )
+    extra = sorted(names - set(inputs) - {model.target})
+    if extra and len(extra) < len(names):
+        context.warn(f"columns that the model does not use: {', '.join(extra[:20])}")
