@@ -26,7 +26,8 @@ from shared.contracts.base import Page
 from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, DatasetPage, Preview, RegisterBody
 from shared.contracts.tables import Format
 from shared.errors import InvalidInput, Malformed, TooLarge, UnsupportedMedia
-from shared.tables import Profile, joint_columns, preview, profile
+from shared.tables import Compression, Profile, compression_of, joint_columns, preview, profile
+from shared.tables.compression import SUFFIXES as COMPRESSED_SUFFIXES
 
 blueprint = APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", tag="Datasets")
 
@@ -36,6 +37,13 @@ CONTENT_TYPES: dict[str, Format] = {
     "application/x-ndjson": "jsonl",
 }
 _JSON = "application/json"
+_ENCODINGS: dict[str, Compression | None] = {
+    "": None,
+    "identity": None,
+    "gzip": "gzip",
+    "x-gzip": "gzip",
+    "zstd": "zstd",
+}
 _CHUNK_BYTES = 2**18
 _PREVIEW_ROWS = 20
 
@@ -51,8 +59,8 @@ class UploadQuery(Query):
 def create_dataset(query: UploadQuery) -> Response:
     """Upload a table, or register one that is in the store already.
 
-    With a table's content type the body is the file itself and `?name=` is required. With `application/json`
-    the body is `{"name", "uri"}`.
+    With a table's content type the body is the file itself and `?name=` is required; CSV and JSON Lines may be
+    compressed with gzip or zstd. With `application/json` the body is `{"name", "uri"}`.
     """
     owner = project("submit")
     if request.mimetype == _JSON:
@@ -120,9 +128,11 @@ def _upload(owner: str, name: str, format: Format) -> Dataset:
     with _spool() as spool:
         _receive(spool)
         path = Path(spool.name)
+        compression = _compression(path)
         found = profile(path, format)
         dataset_id = datasets.new_id()
-        key = keys.dataset_object(owner, dataset_id, format)
+        suffix = COMPRESSED_SUFFIXES[compression] if compression else ""
+        key = keys.dataset_object(owner, dataset_id, format + suffix)
         stored = services().objects.put(key, path, content_type=request.mimetype)
     file = DatasetFile(
         bucket=services().objects.bucket, key=key, rows=found.rows, bytes=stored.bytes, sha256=stored.sha256
@@ -130,6 +140,20 @@ def _upload(owner: str, name: str, format: Format) -> Dataset:
     return services().datasets.create(
         owner, dataset_id, name=name, format=format, columns=found.columns, files=[file]
     )
+
+
+def _compression(path: Path) -> Compression | None:
+    """What the body is compressed with, by its first bytes; Content-Encoding is optional, but may not say otherwise."""
+    named = request.headers.get("Content-Encoding", "").strip().lower()
+    if named not in _ENCODINGS:
+        known = ", ".join(name for name in _ENCODINGS if name)
+        raise UnsupportedMedia(f"the content encoding should be one of {known}")
+    found = compression_of(path)
+    if named and _ENCODINGS[named] not in (None, found):
+        raise InvalidInput(
+            f"the body is not {named}, which Content-Encoding says", code="corrupt_compression"
+        )
+    return found
 
 
 def _receive(spool: IO[bytes]) -> None:

@@ -21,6 +21,7 @@ from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.jobs import Uses
 from shared.storage import ObjectStore
+from shared.tables.compression import compression_named
 
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
@@ -143,9 +144,9 @@ def tables_at(
         raise InvalidInput(f"there is no table below {key}", code="input_not_found")
     if format != "auto":
         return format, found
-    formats = {SUFFIXES.get(PurePosixPath(name).suffix.lower()) for name in found}
+    formats = {_format_named(name) for name in found}
     if None in formats:
-        known = ", ".join(SUFFIXES)
+        known = ", ".join(SUFFIXES) + "; of text also with .gz or .zst behind it"
         raise InvalidInput(
             f"the format of {key} cannot be told from its name ({known})", code="unknown_format"
         )
@@ -153,6 +154,12 @@ def tables_at(
         listed = ", ".join(sorted(str(name) for name in formats))
         raise InvalidInput(f"{key} holds several formats: {listed}", code="mixed_formats")
     return next(name for name in formats if name), found
+
+
+def _format_named(name: str) -> Format | None:
+    """`table.csv`, `table.csv.gz`; a compressed Parquet file is told from its content, with a better message."""
+    bare = name if compression_named(name) is None else str(PurePosixPath(name).with_suffix(""))
+    return SUFFIXES.get(PurePosixPath(bare).suffix.lower())
 
 
 def _unknown(dataset_id: str) -> NotFound:

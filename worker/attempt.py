@@ -323,9 +323,12 @@ def _interruptible(act: Callable[[], T], check: Callable[[], None]) -> T:
 
 
 def _threads(concurrency: int) -> int:
-    """BLAS and OpenMP threads of one child, so that all children together use each core once."""
+    """BLAS and OpenMP threads of one child, so that all children together use each core once.
 
-    return max(1, (os.cpu_count() or 1) // concurrency)
+    Cores that this process may use, where the system tells: a container or `taskset` may hold it to some.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // concurrency)
 
 
 def add_usage(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:

@@ -55,6 +55,10 @@ class BatchOutput(Body):
     uri: S3Uri | None = None
     columns: Literal["all", "id", "none"] = "all"
     probabilities: bool = True
+    decision: bool = False
+    """The scores that a classifier decides by, before they become probabilities; not of trees, blends and stacks."""
+    row_numbers: bool = False
+    """Columns `_file` and `_row`: the file that a row comes from and its number in it, from 1."""
 
 
 class BatchPredictBody(JobBody):

@@ -88,7 +88,19 @@ class Model:
             decision = self.estimator.decision(X)
             codes = decision.argmax(axis=1)
             return Prediction(self.labels(codes), codes, softmax(decision, self.sharpness), decision)
-        return self._likeliest(self._tree_probabilities(X))
+        return self.from_trees(self.estimator.predict_proba(X))
+
+    def from_trees(self, probabilities: npt.NDArray[Any]) -> Prediction:
+        """What a classifier of scikit-learn's makes of `predict_proba`, (n, its classes)."""
+        found = np.asarray(probabilities, np.float64)
+        known = np.asarray(self.estimator.classes_, np.int64)
+        if len(known) < len(self.classes):
+            spread = np.zeros(
+                (len(found), len(self.classes))
+            )  # a class without training rows has probability 0
+            spread[:, known] = found
+            found = spread
+        return self._likeliest(found)
 
     def labels(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Positions in `classes` as the labels themselves."""
@@ -124,15 +136,6 @@ class Model:
         if isinstance(self.estimator, Network):
             return self.estimator.decision(X)[:, 0]
         return np.asarray(self.estimator.predict(X))
-
-    def _tree_probabilities(self, X: Matrix) -> npt.NDArray[np.float64]:
-        found = np.asarray(self.estimator.predict_proba(X), np.float64)
-        known = np.asarray(self.estimator.classes_, np.int64)
-        if len(known) == len(self.classes):
-            return found
-        spread = np.zeros((len(X), len(self.classes)))  # a class without training rows has probability 0
-        spread[:, known] = found
-        return spread
 
 
 def softmax(decision: npt.NDArray[Any], sharpness: float = 1.0) -> npt.NDArray[np.float64]:

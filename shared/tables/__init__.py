@@ -1,7 +1,10 @@
 """Tables in files: CSV, Parquet and JSON Lines, read and written as streams in constant memory.
 
+CSV and JSON Lines may lie in gzip or zstd (`compression`).
+
     profile(path, format)          → what is in it, every row checked
     read(path, format, columns)    → record batches of known types
+    read_rows(…)                   → the same, and what is wrong with the rows that cannot be read
     open_writer(path, format, …)   → the way back
     split(path, format, …)         → pieces that can be read on their own
 
@@ -26,6 +29,9 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
     bad_json_line       JSON Lines: not JSON, not an object, NaN, a number no double can hold
     nested_value        JSON Lines: an array or object as a value
     mixed_types         JSON Lines: one key with values of different types
+    corrupt_compression     CSV, JSON Lines: a gzip or zstd stream that is damaged or cut short
+    decompressed_too_large  CSV, JSON Lines: a gzip or zstd stream that unpacks to too much
+    compressed_parquet      Parquet inside a gzip or zstd file
     corrupt_parquet     Parquet: damaged or cut short
     nested_column       Parquet: a list, struct or map
     schema_mismatch     files of one table that have different columns
@@ -33,21 +39,29 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
 """
 
 from shared.tables.column_types import canonical_type, column_type
+from shared.tables.compression import Compression, compression_in, compression_named, compression_of
 from shared.tables.contracts import Limits, Piece, Profile
 from shared.tables.joining import joint_columns
 from shared.tables.parquet_reader import columns_of
 from shared.tables.profiling import profile
-from shared.tables.reading import preview, read, read_all
+from shared.tables.reading import preview, read, read_all, read_rows
+from shared.tables.rows import BadRow, Rows
 from shared.tables.splitting import footer, split
 from shared.tables.writing import Writer, open_writer
 
 __all__ = [
+    "Compression",
+    "BadRow",
     "Limits",
     "Piece",
     "Profile",
+    "Rows",
     "Writer",
     "canonical_type",
     "column_type",
+    "compression_in",
+    "compression_named",
+    "compression_of",
     "columns_of",
     "footer",
     "joint_columns",
@@ -56,5 +70,6 @@ __all__ = [
     "profile",
     "read",
     "read_all",
+    "read_rows",
     "split",
 ]

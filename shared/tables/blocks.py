@@ -1,8 +1,8 @@
 """Cutting a file into blocks that end where a row ends, in constant memory.
 
 CSV and JSON Lines share the loop and differ in one function: where the last whole row of a buffer ends. A
-block has passed the checks that need only bytes: no NUL, valid UTF-8, no row over the limit. Compressed input
-would be opened here, in `_open`, and in `places.line_at`.
+block has passed the checks that need only bytes: no NUL, valid UTF-8, no row over the limit. Offsets are those of the
+text: of what a compressed file unpacks to.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from io import BufferedReader
 from typing import TYPE_CHECKING
 
 from shared.errors import InvalidInput
+from shared.tables.compression import open_text
 from shared.tables.places import line_at
 
 if TYPE_CHECKING:
@@ -41,15 +42,22 @@ RowEnd = Callable[[bytearray, int, int, bool], int]
 
 
 def blocks(
-    path: Path, limits: Limits, row_end: RowEnd, *, start: int = 0, block_bytes: int = BLOCK_BYTES
+    path: Path,
+    limits: Limits,
+    row_end: RowEnd,
+    *,
+    start: int = 0,
+    block_bytes: int = BLOCK_BYTES,
+    check: bool = True,
 ) -> Iterator[Block]:
     """The file from byte `start` on, a leading byte order mark left out, as blocks of whole rows.
 
-    Raises InvalidInput: `nul_byte`, `invalid_utf8`, `row_too_long`, and what `row_end` raises.
+    Raises InvalidInput: `nul_byte`, `invalid_utf8` (unless `check` is off: see `is_text`), `row_too_long`, and what
+    `row_end` raises.
     """
-    with _open(path) as file:
-        offset = start or _skip_byte_order_mark(file)
-        file.seek(offset)
+    with open_text(path, limits) as file:
+        offset = start or _byte_order_mark(file)
+        _skip(file, offset)
         # A buffer no larger than the longest row allowed cannot hide a longer one.
         buffer = bytearray(min(block_bytes, limits.max_row_bytes))
         filled = 0
@@ -63,19 +71,24 @@ def blocks(
                 buffer = _grown(buffer, path, offset, limits)
                 continue
             block = Block(memoryview(buffer)[:end].toreadonly(), offset)
-            _check_bytes(block, buffer, path)
+            if check:
+                _check_bytes(block, buffer, path)
             yield block
             filled -= end
             offset += end
             buffer[:filled] = buffer[end : end + filled]
 
 
-def _open(path: Path) -> BufferedReader:
-    return path.open("rb")
+def _byte_order_mark(file: BufferedReader) -> int:
+    return len(UTF8_BOM) if file.peek(len(UTF8_BOM))[: len(UTF8_BOM)] == UTF8_BOM else 0
 
 
-def _skip_byte_order_mark(file: BufferedReader) -> int:
-    return len(UTF8_BOM) if file.read(len(UTF8_BOM)) == UTF8_BOM else 0
+def _skip(file: BufferedReader, count: int) -> None:
+    if file.seekable():
+        file.seek(count)
+        return
+    while count > 0 and (passed := len(file.read(min(count, BLOCK_BYTES)))):
+        count -= passed
 
 
 def _grown(buffer: bytearray, path: Path, offset: int, limits: Limits) -> bytearray:
@@ -86,6 +99,14 @@ def _grown(buffer: bytearray, path: Path, offset: int, limits: Limits) -> bytear
     grown = bytearray(min(2 * len(buffer), limits.max_row_bytes))
     grown[: len(buffer)] = buffer
     return grown
+
+
+def is_text(data: bytes | memoryview) -> bool:
+    """Valid UTF-8 without a NUL."""
+    try:
+        return "\0" not in str(data, "utf-8")
+    except UnicodeDecodeError:
+        return False
 
 
 def _check_bytes(block: Block, buffer: bytearray, path: Path) -> None:

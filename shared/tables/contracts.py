@@ -24,6 +24,9 @@ class Limits:
     #: Absent keys and run lengths let a small file stand for a huge table; these stop it.
     max_jsonl_cells_per_byte: int = 32
     max_parquet_cells_per_byte: int = 4_096
+    #: What a gzip or zstd file may unpack to: bytes, and times its own size (gzip itself ends at about 1,000).
+    max_decompressed_bytes: int = 200 * 2**30
+    max_expansion: int = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,17 @@ def first_misfit(values: pa.Array, wanted: ColumnType) -> int | None:
     return low
 
 
+def misfits(values: pa.Array, wanted: ColumnType) -> list[int]:
+    """The index of every value that does not convert, in order."""
+    if converts(values, wanted):
+        return []
+    if len(values) == 1:
+        return [0]
+    half = len(values) // 2
+    upper = misfits(values.slice(half), wanted)
+    return [*misfits(values.slice(0, half), wanted), *(half + at for at in upper)]
+
+
 def to_type(values: pa.Array, wanted: ColumnType) -> pa.Array:
     """Text as `canonical_type(wanted)`. Raises ArrowInvalid where a value does not convert."""
     match wanted:

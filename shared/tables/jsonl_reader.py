@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -25,12 +26,13 @@ import pyarrow.types as pt
 
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
-from shared.tables.blocks import BLOCK_BYTES, Block, blocks
+from shared.tables.blocks import BLOCK_BYTES, Block, blocks, is_text
 from shared.tables.column_checks import check_cells, check_count, check_name
 from shared.tables.column_types import canonical_type
 from shared.tables.contracts import Limits, Profile
-from shared.tables.conversion import first_misfit, to_type, widened_json_text
+from shared.tables.conversion import first_misfit, misfits, to_type, widened_json_text
 from shared.tables.places import excerpt, line_at
+from shared.tables.rows import BadRow, LineCounter, Rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from shared.tables.blocks import RowEnd
     from shared.tables.csv_rows import Positions
 
+Faults: TypeAlias = dict[int, tuple[str | None, str]]
 Kind: TypeAlias = Literal["boolean", "integer", "number", "text"]
 
 _SLOW_BYTES: Final = 2**18
@@ -55,9 +58,11 @@ _KINDS: Final[dict[ColumnType, tuple[Kind, ...]]] = {
 }
 
 
-def profile_jsonl(path: Path, limits: Limits, *, block_bytes: int = BLOCK_BYTES) -> Profile:
-    profiler = _Profiler(path, limits)
-    for block in blocks(path, limits, _row_end, block_bytes=block_bytes):
+def profile_jsonl(
+    path: Path, limits: Limits, *, lenient: bool = False, block_bytes: int = BLOCK_BYTES
+) -> Profile:
+    profiler = _Profiler(path, limits, lenient)
+    for block in blocks(path, limits, _row_end, block_bytes=block_bytes, check=not lenient):
         profiler.take(block)
     return profiler.profile()
 
@@ -72,11 +77,50 @@ def read_jsonl(
                 yield batch.slice(start, batch_rows)
 
 
+def read_jsonl_rows(
+    path: Path, columns: Sequence[Column], batch_rows: int, limits: Limits, *, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Rows]:
+    """The same with an account of every row: what makes only a row bad does not end the reading."""
+    first = 1
+    with LineCounter(path, limits) as lines:
+        reader = _Reader(path, {column.name: column.type for column in columns})
+        for block in blocks(path, limits, _row_end, block_bytes=block_bytes, check=False):
+            for piece, batch, bad in reader.sorted_out(block):
+                rows = Rows(
+                    first,
+                    batch.num_rows + len(bad),
+                    batch,
+                    tuple(BadRow(first + at, *what) for at, what in sorted(bad.items())),
+                    _Lines(lines, block, piece, first),
+                )
+                first += rows.count
+                for start in range(0, rows.count, batch_rows):
+                    yield rows.part(start, batch_rows) if rows.count > batch_rows else rows
+
+
+class _Lines:
+    """The line of a row; where rows start is found out when it is first asked for."""
+
+    def __init__(self, counter: LineCounter, block: Block, piece: Block, first: int) -> None:
+        self._counter = counter
+        self._block = block
+        self._piece = piece
+        self._first = first
+        self._starts: list[int] | None = None
+
+    def __call__(self, row: int) -> int:
+        if self._starts is None:
+            self._starts = [at - self._block.offset for at, _ in _lines(self._piece)]
+        return self._counter.line(self._block, self._starts[row - self._first])
+
+
 @dataclass(slots=True)
 class _Found:
     """What has been seen of one column."""
 
     kind: Kind | None = None
+    #: How many values of each kind; of interest only where they may differ.
+    tally: Counter[Kind] = field(default_factory=Counter)
     #: The narrowest type of the strings so far, for the kind `text`.
     text_type: ColumnType | None = None
     present: int = 0
@@ -85,11 +129,21 @@ class _Found:
     def type(self) -> ColumnType | None:
         return self.text_type if self.kind == "text" else self.kind
 
+    def settle(self) -> None:
+        """Let the most frequent kind rule; integers are numbers where numbers are among the values."""
+        tally = Counter(self.tally)
+        if tally["number"]:
+            tally["number"] += tally.pop("integer", 0)
+        if tally:
+            self.kind = tally.most_common(1)[0][0]
+
 
 @dataclass(slots=True)
 class _Profiler:
     path: Path
     limits: Limits
+    #: Count bad rows instead of refusing them; of values of several kinds the most frequent kind makes the column.
+    lenient: bool = False
     found: dict[str, _Found] = field(default_factory=dict)
     rows: int = 0
 
@@ -107,6 +161,9 @@ class _Profiler:
             raise InvalidInput("the file has only blank lines", code="no_rows")
         if not self.found:
             raise InvalidInput("no object has a key, so the table has no columns", code="empty_table")
+        if self.lenient:
+            for seen in self.found.values():
+                seen.settle()
         columns = (
             Column(name=name, type=seen.type or "string", nulls=self.rows - seen.present)
             for name, seen in self.found.items()
@@ -136,24 +193,37 @@ class _Profiler:
             if seen.kind == "text":
                 seen.text_type = widened_json_text(values, seen.text_type)
             seen.present += len(values) - values.null_count
+            if seen.kind is not None:
+                seen.tally[seen.kind] += len(values) - values.null_count
         self._count(table.num_rows, piece)
         return True
 
     def _take_slowly(self, piece: Block) -> None:
         texts: dict[str, list[str]] = {}
         rows = 0
-        for rows, (at, row) in enumerate(_objects(self.path, piece), 1):  # noqa: B007
+        objects = self._readable(piece) if self.lenient else _objects(self.path, piece)
+        for rows, (at, row) in enumerate(objects, 1):  # noqa: B007
             for name, value in row.items():
                 seen = self._column(name, at)
                 if value is None:
                     continue
                 seen.present += 1
-                seen.kind = self._merged(name, seen.kind, _kind(value), at)
+                kind = _kind(value)
+                seen.tally[kind] += 1
+                seen.kind = self._merged(name, seen.kind, kind, at)
                 if isinstance(value, str):
                     texts.setdefault(name, []).append(value)
         for name, values in texts.items():
             self.found[name].text_type = widened_json_text(pa.array(values), self.found[name].text_type)
         self._count(rows, piece)
+
+    def _readable(self, piece: Block) -> Iterator[tuple[int, dict[str, object]]]:
+        """A line that is no object is a row without values."""
+        for at, line in _lines(piece):
+            try:
+                yield at, _object_in(line)
+            except _BadLineError:
+                yield at, {}
 
     def _column(self, name: str, at: int) -> _Found:
         seen = self.found.get(name)
@@ -168,6 +238,8 @@ class _Profiler:
             return kind
         if {known, kind} == {"integer", "number"}:
             return "number"
+        if self.lenient:
+            return known
         raise InvalidInput(
             f"line {line_at(self.path, at)}, key {excerpt(name)}: {kind} where the lines before have {known}",
             code="mixed_types",
@@ -189,6 +261,53 @@ class _Reader:
             for small in _pieces(piece, _SLOW_BYTES, self._max_lines):
                 batch = self._read_fast(small)
                 yield self._counted(self._read_slowly(small) if batch is None else batch)
+
+    def sorted_out(self, block: Block) -> Iterator[tuple[Block, pa.RecordBatch, Faults]]:
+        """(piece, its good rows, {position in the piece: (column, reason)} of its bad ones)."""
+        for piece in _pieces(block, len(block.data), self._max_lines):
+            batch = self._read_fast(piece) if is_text(piece.data) else None
+            if batch is not None:
+                yield piece, batch, {}
+                continue
+            for small in _pieces(piece, _SLOW_BYTES, self._max_lines):
+                batch = self._read_fast(small) if is_text(small.data) else None
+                yield (small, *(self._sort_out(small) if batch is None else (batch, {})))
+
+    def _sort_out(self, piece: Block) -> tuple[pa.RecordBatch, Faults]:
+        bad: Faults = {}
+        objects: dict[int, dict[str, object]] = {}
+        for at, (_, line) in enumerate(_lines(piece)):
+            try:
+                objects[at] = _object_in(line)
+            except _BadLineError as error:
+                bad[at] = (error.key, error.detail.lstrip(",: "))
+        for name, kind in self.declared.items():
+            for at, why in self._unfit(name, kind, objects):
+                bad.setdefault(at, (name, why))
+        good = [row for at, row in objects.items() if at not in bad]
+        arrays = []
+        for name, kind in self.declared.items():
+            values = [row.get(name) for row in good]
+            texts = kind in _DATES
+            array = pa.array(values, pa.string() if texts else canonical_type(kind))
+            arrays.append(to_type(array, kind) if texts else array)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema), bad
+
+    def _unfit(
+        self, name: str, kind: ColumnType, objects: Mapping[int, Mapping[str, object]]
+    ) -> Iterator[tuple[int, str]]:
+        texts: dict[int, str] = {}
+        for at, row in objects.items():
+            value = row.get(name)
+            if value is not None and _kind(value) not in _KINDS[kind]:
+                shown = value if isinstance(value, str) else json.dumps(value)
+                yield at, f"{excerpt(shown)} does not fit the type {kind}"
+            elif isinstance(value, str):
+                texts[at] = value
+        if kind in _DATES and texts:
+            places = list(texts)
+            for found in misfits(pa.array(texts.values(), pa.string()), kind):
+                yield places[found], f"{excerpt(texts[places[found]])} does not fit the type {kind}"
 
     def _max_lines(self) -> int:
         return _lines_for(len(self.declared))
@@ -324,21 +443,35 @@ def _array(values: pa.ChunkedArray) -> pa.Array:
 
 def _objects(path: Path, piece: Block) -> Iterator[tuple[int, dict[str, object]]]:
     """(place in the file, object) of every line that is not blank. Raises InvalidInput with the line."""
+    for at, line in _lines(piece):
+        try:
+            yield at, _object(line.decode())
+        except _BadLineError as error:
+            raise InvalidInput(f"line {line_at(path, at)}{error.detail}", code=error.code) from error
+
+
+def _lines(piece: Block) -> Iterator[tuple[int, bytes]]:
+    """(place in the file, text) of every line that is not blank."""
     at = piece.offset
     for line in bytes(piece.data).split(b"\n"):
         if line.strip():
-            try:
-                yield at, _object(line.decode())
-            except _BadLineError as error:
-                raise InvalidInput(f"line {line_at(path, at)}{error.detail}", code=error.code) from error
+            yield at, line
         at += len(line) + 1
 
 
 class _BadLineError(ValueError):
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, key: str | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.key = key
+
+
+def _object_in(line: bytes) -> dict[str, object]:
+    """The object of a line of which nothing is known yet. Raises _BadLineError."""
+    if not is_text(line):
+        raise _BadLineError("invalid_utf8", " holds bytes that are not UTF-8 text")
+    return _object(line.decode())
 
 
 def _object(line: str) -> dict[str, object]:
@@ -362,14 +495,14 @@ def _object(line: str) -> dict[str, object]:
 def _check_cell(key: str, cell: object) -> None:
     place = f", key {excerpt(key)}"
     if isinstance(cell, dict | list):
-        raise _BadLineError("nested_value", f"{place}: the value is nested; values must be plain")
+        raise _BadLineError("nested_value", f"{place}: the value is nested; values must be plain", key)
     if isinstance(cell, int | float) and not _fits_double(cell):
-        raise _BadLineError("bad_json_line", f"{place}: the number is too large")
+        raise _BadLineError("bad_json_line", f"{place}: the number is too large", key)
     if isinstance(cell, str) and not cell.isascii():
         try:
             cell.encode()
         except UnicodeEncodeError as error:
-            raise _BadLineError("bad_json_line", f"{place}: half of a surrogate pair") from error
+            raise _BadLineError("bad_json_line", f"{place}: half of a surrogate pair", key) from error
 
 
 def _fits_double(number: float) -> bool:

@@ -20,6 +20,7 @@ from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.tables.column_checks import check_cells, check_names, require_columns
 from shared.tables.column_types import column_type, decoded_type
+from shared.tables.compression import refuse_compressed
 from shared.tables.contracts import Limits, Piece, Profile
 from shared.tables.places import excerpt
 
@@ -131,6 +132,7 @@ def _check_magic(path: Path) -> None:
         tail = file.read()
     if size == 0:
         raise InvalidInput("the file is empty", code="empty_table")
+    refuse_compressed(head)
     if head != _MAGIC:
         raise _corrupt("it does not start with PAR1")
     if size < 12 or tail != _MAGIC:
@@ -158,7 +160,8 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Exactly `names`, in their order, decoded and valid; all the rows that the footer promises of the groups."""
     chosen = list(range(file.metadata.num_row_groups) if groups is None else groups)
-    promised = sum(file.metadata.row_group(group).num_rows for group in chosen)
+    parts = sum(file.metadata.row_group(group).num_rows for group in chosen)
+    promised = file.metadata.num_rows if groups is None else parts
     with _translated("its schema cannot be read"):
         types = [decoded_type(file.schema_arrow.field(name).type) for name in names]
     schema = pa.schema(list(zip(names, types, strict=True)))

@@ -12,9 +12,11 @@ import pyarrow.types as pt
 from shared.tables.column_types import canonical_type
 from shared.tables.contracts import Limits, Piece
 from shared.tables.conversion import iso_text
+from shared.tables.csv_account import read_csv_rows
 from shared.tables.csv_reader import read_csv
-from shared.tables.jsonl_reader import read_jsonl
+from shared.tables.jsonl_reader import read_jsonl, read_jsonl_rows
 from shared.tables.parquet_reader import read_parquet
+from shared.tables.rows import Rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +49,33 @@ def read(
             return read_parquet(path, columns, batch_rows, limits, piece)
         case "jsonl":
             return read_jsonl(path, columns, batch_rows, limits)
+
+
+def read_rows(
+    path: Path,
+    format: Format,
+    columns: Sequence[Column],
+    batch_rows: int = BATCH_ROWS,
+    limits: Limits = Limits(),  # noqa: B008
+    piece: Piece | None = None,
+) -> Iterator[Rows]:
+    """The same with an account of every row: one that only by itself is bad is listed, and the others are read.
+
+    Rows and lines are those of the whole file, also with a `piece` of it.
+
+    Each `Rows` is to be done with before the next is asked for. Raises InvalidInput where the whole file is damaged, or
+    where it is uncertain where a row ends.
+    """
+    match format:
+        case "csv" | "jsonl":
+            reader = read_csv_rows if format == "csv" else read_jsonl_rows
+            for rows in reader(path, columns, batch_rows, limits):
+                yield rows.moved(piece.first_row - 1, piece.lines_before) if piece else rows
+        case "parquet":
+            first = piece.first_row if piece else 1
+            for batch in read_parquet(path, columns, batch_rows, limits, piece):
+                yield Rows(first, batch.num_rows, batch)
+                first += batch.num_rows
 
 
 def read_all(

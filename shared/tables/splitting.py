@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from shared.tables.blocks import blocks
+from shared.tables.compression import compression_of
 from shared.tables.contracts import Limits, Piece, Range
 from shared.tables.csv_reader import header_end
 from shared.tables.csv_rows import Positions, csv_row_end, csv_row_ends
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from shared.contracts.tables import Format
 
 _TAIL_BYTES = 64 * 2**10
-_BLANK = np.frombuffer(b"\r\n \t", np.uint8)
 
 
 def footer(size: int, tail: bytes) -> Range:
@@ -49,11 +49,15 @@ def split(
 ) -> Iterator[Piece]:
     """The pieces of a file in order: one of at most `first` rows, then of `rows` each; the last may be shorter.
 
+    A compressed file is one piece, whatever its rows: there is no way into its middle.
+
     Of a Parquet file only the footer is looked at, of the others every byte. Raises InvalidInput where the file is
     damaged.
     """
     if format == "parquet":
         return _split_parquet(path, first, rows, limits)
+    if compression_of(path):
+        return _unsplit(path, format, limits)
     return _split_text(path, format, first, rows, limits)
 
 
@@ -93,6 +97,12 @@ def _span(metadata: pq.FileMetaData, low: int, high: int) -> Range:
     return min(starts), max(ends)
 
 
+def _unsplit(path: Path, format: Format, limits: Limits) -> Iterator[Piece]:
+    rows = sum(piece.rows for piece in _split_text(path, format, 2**62, 2**62, limits))
+    if rows:
+        yield Piece(1, rows, ((0, path.stat().st_size),))
+
+
 def _split_text(path: Path, format: Format, first: int, rows: int, limits: Limits) -> Iterator[Piece]:
     head = header_end(path, limits) if format == "csv" else 0
     row_end, row_ends = _ROWS[format]
@@ -104,8 +114,8 @@ def _split_text(path: Path, format: Format, first: int, rows: int, limits: Limit
         ranges = ((0, head), (opened_at.byte, end)) if head else ((opened_at.byte, end),)
         return Piece(done + 1, count, ranges, lines_before=opened_at.line)
 
-    for block in blocks(path, limits, row_end(path), start=head):
-        starts = _row_starts(block.data, row_ends(block.data))
+    for block in blocks(path, limits, row_end(path), start=head, check=False):
+        starts = _row_starts(block.data, row_ends(block.data), _BLANK[format])
         taken = 0
         while count + len(starts) - taken > wanted:
             taken += wanted - count
@@ -128,17 +138,15 @@ class _Mark:
     line: int
 
 
-def _row_starts(data: memoryview, ends: Positions) -> Positions:
+def _row_starts(data: memoryview, ends: Positions, blank: bytes) -> Positions:
     """Where the rows begin that are not blank. `ends`: one past each row, the last row of the file maybe without."""
     starts = np.concatenate(([0], ends))
     starts = starts[starts < len(data)]
     view = np.frombuffer(data, np.uint8)
-    doubtful = np.flatnonzero(np.isin(view[starts], _BLANK))
+    doubtful = np.flatnonzero(np.isin(view[starts], np.frombuffer(blank, np.uint8)))
     bounds = np.append(starts, len(data))
-    blank = [
-        i for i in doubtful.tolist() if not bytes(data[bounds[i] : bounds[i + 1]]).strip(_BLANK.tobytes())
-    ]
-    kept: Positions = np.delete(starts, blank)
+    empty = [i for i in doubtful.tolist() if not bytes(data[bounds[i] : bounds[i + 1]]).strip(blank)]
+    kept: Positions = np.delete(starts, empty)
     return kept
 
 
@@ -147,4 +155,6 @@ def _line_ends(data: memoryview) -> int:
     return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
 
 
+#: What a line may hold and still be no row, as the readers have it.
+_BLANK: Final = {"csv": b"\r\n", "jsonl": b" \t\n\r\x0b\x0c"}
 _ROWS: Final = {"csv": (csv_row_end, csv_row_ends), "jsonl": (jsonl_row_end, jsonl_row_ends)}

@@ -174,6 +174,21 @@ def test_a_prefix_is_scored_where_it_lies_and_the_output_reads_as_a_dataset(
     assert manifest["schema_sha256"] == graft.output(job["id"])["schema_sha256"]
 
 
+def test_a_prefix_of_compressed_text_is_scored(graft: Graft, model: str, stack: RunningStack) -> None:
+    client = s3(stack.store.settings)
+    for number, (codec, suffix) in enumerate((("gzip", "gz"), ("zstd", "zst"))):
+        content = pa.Codec(codec).compress(written(numbered(50), CSV), asbytes=True)
+        client.put_object(Bucket=USER_BUCKET, Key=f"packed/day-{number}.csv.{suffix}", Body=content)
+    job = graft.run(batch("", input={"uri": f"s3://{USER_BUCKET}/packed/"}))
+    assert job["counts"] == {"total": 100, "succeeded": 100, "failed": 0}
+    assert fetched(graft.output(job["id"]))["flower_id"].to_pylist()[48:52] == [
+        "no-48",
+        "no-49",
+        "no-0",
+        "no-1",
+    ]
+
+
 def test_the_output_is_not_there_until_the_job_has_succeeded(graft: Graft, model: str) -> None:
     dataset = graft.dataset(broken())
     job_id = graft.submit(batch(dataset)).json()["id"]

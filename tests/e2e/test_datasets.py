@@ -90,6 +90,39 @@ def test_an_upload_without_a_name_or_of_an_unknown_type_is_refused(graft: Graft)
     assert (odd.status_code, odd.json()["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("gzip", ".gz"), ("zstd", ".zst")])
+@pytest.mark.parametrize("kind", [CSV, JSONL])
+def test_compressed_text_is_taken_with_and_without_the_header(
+    graft: Graft, stack: RunningStack, kind: str, codec: str, suffix: str
+) -> None:
+    content = pa.Codec(codec).compress(written(TABLE, kind), asbytes=True)
+    for headers in ({}, {"Content-Encoding": codec}):
+        response = graft.post(
+            "/v1/datasets", params={"name": "t"}, content=content, headers={"Content-Type": kind, **headers}
+        )
+        assert response.status_code == 201, response.text
+        dataset = response.json()
+        assert (dataset["rows"], dataset["bytes"]) == (3, len(content))
+        assert any(dataset["id"] in key and key.endswith(suffix) for key in objects(stack.store))
+        rows = graft.get(f"/v1/datasets/{dataset['id']}/preview").json()["rows"]
+        assert rows[0] == {"id": 1, "amount": 1.5, "member": True, "city": "Zürich"}
+
+
+def test_a_body_that_is_not_encoded_as_it_says_is_refused(graft: Graft) -> None:
+    def upload(content: bytes, kind: str, encoding: str) -> tuple[int, str]:
+        headers = {"Content-Type": kind, "Content-Encoding": encoding}
+        answer = graft.post("/v1/datasets", params={"name": "t"}, content=content, headers=headers)
+        return answer.status_code, answer.json()["code"]
+
+    assert upload(b"a\n1\n", CSV, "gzip") == (422, "corrupt_compression")
+    assert upload(gzip.compress(b"a\n1\n"), CSV, "zstd") == (422, "corrupt_compression")
+    assert upload(gzip.compress(b"a\n1\n"), CSV, "br") == (415, "unsupported_media_type")
+    assert upload(gzip.compress(b"a\n1\n" * 1000)[:-4], CSV, "gzip") == (422, "corrupt_compression")
+    assert upload(gzip.compress(written(TABLE, PARQUET)), PARQUET, "gzip") == (422, "compressed_parquet")
+    bomb = gzip.compress(b"a\n" + b"1\n" * (150 * 2**20))
+    assert upload(bomb, CSV, "gzip") == (422, "decompressed_too_large")
+
+
 def objects(store: Endpoint) -> list[str]:
     """Every object of the stack's own bucket."""
     client = s3(store.settings)

@@ -9,7 +9,7 @@ from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.modeling import Model
 from worker.handlers.base import Context
-from worker.handlers.scoring import PREDICTION, probability_column
+from worker.handlers.scoring import PREDICTION, ROW_COLUMNS, decision_columns, probability_column
 
 
 def kept_columns(spec: Mapping[str, Any], columns: tuple[Column, ...]) -> list[str]:
@@ -32,7 +32,8 @@ def check_columns(
     inputs = [item["name"] for item in model.schema()["inputs"]]
     if missing := [name for name in inputs if name not in names]:
         raise InvalidInput(f"the input lacks the columns {', '.join(missing)}", code="missing_columns")
-    added = [PREDICTION, *(probability_column(label) for label in model.classes)]
+    added = [PREDICTION, *(probability_column(label) for label in model.classes), *decision_columns(model)]
+    added += ROW_COLUMNS if spec["output"].get("row_numbers") else []
     if clash := [name for name in added if name in kept]:
         raise InvalidInput(
             f"the input has a column {clash[0]}, which the output adds; ask for columns id or none",

@@ -13,7 +13,7 @@ import pyarrow as pa
 from shared.contracts.tables import Format
 from shared.errors import InvalidInput
 from shared.modeling import BadCell
-from shared.tables import open_writer
+from shared.tables import BadRow, Rows, open_writer
 from worker.handlers.base import OutputFile
 
 ERRORS = "_errors.jsonl"
@@ -62,19 +62,15 @@ class Errors:
     def files(self) -> tuple[OutputFile, ...]:
         return (OutputFile(ERRORS, self._path, self.rows, role="errors"),) if self.rows else ()
 
-    def add(self, name: str, first_row: int, bad: tuple[BadCell, ...]) -> None:
-        """One line for each failed row: its first bad cell."""
-        firsts: dict[int, BadCell] = {}
-        for cell in bad:
-            firsts.setdefault(cell.row, cell)
-        if not firsts:
+    def add(self, name: str, rows: Rows, cells: tuple[BadCell, ...]) -> None:
+        """One line for each failed row: those that could not be read, and those with `cells` the model cannot take."""
+        if not rows.bad and not cells:
             return
-        lines = [
-            {"file": name, "row": first_row + row, "column": cell.column, "reason": cell.reason}
-            for row, cell in sorted(firsts.items())
-        ]
+        lines = [_entry(name, rows, bad) for bad in _failed(rows, cells)]
         first = lines[0]
-        self.latest = f"{name}, row {first['row']}, column {first['column']}: {first['reason']}"
+        line = f" (line {first['line']})" if "line" in first else ""
+        column = f", column {first['column']}" if first["column"] is not None else ""
+        self.latest = f"{name}, row {first['row']}{line}{column}: {first['reason']}"
         if self._spec["on_bad_row"] == "fail":
             raise InvalidInput(f"a row cannot be scored: {self.latest}", code="bad_row")
         self.rows += len(lines)
@@ -87,6 +83,22 @@ class Errors:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _failed(rows: Rows, cells: tuple[BadCell, ...]) -> list[BadRow]:
+    """In order; of a row with several bad cells the first."""
+    failed = {bad.row: bad for bad in rows.bad}
+    numbers = rows.numbers
+    for cell in cells:
+        row = int(numbers[cell.row])
+        failed.setdefault(row, BadRow(row, cell.column, cell.reason))
+    return [failed[row] for row in sorted(failed)]
+
+
+def _entry(name: str, rows: Rows, bad: BadRow) -> dict[str, Any]:
+    line = rows.line(bad.row)
+    where = {"file": name, "row": bad.row, **({} if line is None else {"line": line})}
+    return {**where, "column": bad.column, "reason": bad.reason}
 
 
 def allowed_errors(spec: Mapping[str, Any], job_rows: int) -> int:

@@ -24,7 +24,7 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     """Plan `assignment.tables["dataset"]`: its columns and rows as the result, and the shards."""
     spec = assignment.spec
     model = open_model(model_file(assignment, spec["model"]))
-    table = _known(assignment.tables["dataset"], context)
+    table = _known(assignment.tables["dataset"], context, lenient=spec["on_bad_row"] == "skip")
     check_columns(model, table.columns, spec, context)
     rows = max(spec["shard_rows"] or SHARD_ROWS, -(-table.rows // MOST_SHARDS))
     columns = [column.model_dump() for column in table.columns]
@@ -33,8 +33,11 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     )
 
 
-def _known(table: TableFiles, context: Context) -> TableFiles:
-    """A table whose columns and rows are known: files that are no dataset are looked at first."""
+def _known(table: TableFiles, context: Context, *, lenient: bool) -> TableFiles:
+    """A table whose columns and rows are known: files that are no dataset are looked at first.
+
+    `lenient` leaves bad rows to the scoring, which lists them.
+    """
     if table.columns:
         return table
     found = []
@@ -44,7 +47,7 @@ def _known(table: TableFiles, context: Context) -> TableFiles:
             if table.format == "parquet":
                 found.append(columns_of(path))
             else:
-                profiled = profile(path, table.format)
+                profiled = profile(path, table.format, lenient=lenient)
                 found.append((profiled.columns, profiled.rows))
         except InvalidInput as error:
             raise InvalidInput(f"{name}: {error.message}", code=error.code) from error
@@ -61,7 +64,7 @@ def _shards(table: TableFiles, rows: int, context: Context) -> Iterator[Shard]:
         for piece in split(path, table.format, first=room, rows=rows):
             shard = (*shard, (number, piece))
             room -= piece.rows
-            if room == 0:
+            if room <= 0:  # a compressed file cannot be cut
                 yield shard
                 shard, room = (), rows
     if shard:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow as pa
-
-from shared.tables import read
+from shared.tables import Rows, read_rows
 from worker.handlers.base import Assignment, Context, Outcome, TableFiles
 from worker.handlers.batch_columns import check_columns, kept_columns
 from worker.handlers.batch_output import BatchOutput
@@ -26,15 +24,21 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     if not table.pieces:
         check_columns(model, table.columns, spec, context)
     kept = kept_columns(spec, table.columns)
-    scorer = Scorer(model, kept, probabilities=spec["output"]["probabilities"])
+    scorer = Scorer(
+        model,
+        kept,
+        probabilities=spec["output"]["probabilities"],
+        decision=spec["output"].get("decision", False),
+        row_numbers=spec["output"].get("row_numbers", False),
+    )
     total = sum(piece.rows for piece in table.pieces) or table.rows
     with BatchOutput(assignment.workdir, spec, part=assignment.part, job_rows=table.rows) as output:
-        for name, first_row, batch in _batches(table):
-            good, bad = scorer.split(batch)
-            output.errors.add(name, first_row, bad)
+        for name, rows in _rows(table, scorer):
+            good, bad = scorer.split(rows.batch)
+            output.errors.add(name, rows, bad)
             if good.table.num_rows:
-                output.part.write(scorer.score(batch, good))
-            output.seen += batch.num_rows
+                output.part.write(scorer.score(name, rows, good))
+            output.seen += rows.count
             context.progress("scoring", output.seen, total, "rows")
     if output.part.rows + output.errors.rows != output.seen or output.seen != total:
         raise AssertionError(f"rows do not add up: {output.counts} of {total}")
@@ -44,11 +48,10 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     return Outcome(result=result, outputs=output.files, counts=output.counts)
 
 
-def _batches(table: TableFiles) -> Iterator[tuple[str, int, pa.RecordBatch]]:
-    """(file, number of the first row in it, batch) in order. Rows of a file count from 1."""
+def _rows(table: TableFiles, scorer: Scorer) -> Iterator[tuple[str, Rows]]:
+    """(file, rows) in order."""
+    columns = scorer.needed(table.format, table.columns)
     pieces = table.pieces or (None,) * len(table.paths)
     for path, name, piece in zip(table.paths, table.names, pieces, strict=True):
-        row = piece.first_row if piece else 1
-        for batch in read(path, table.format, table.columns, piece=piece):
-            yield name, row, batch
-            row += batch.num_rows
+        for rows in read_rows(path, table.format, columns, piece=piece):
+            yield name, rows

@@ -1,0 +1,1 @@
+"""The parts of `benchmarks.batch`: what is scored, by which models, through Graft and beside it."""
