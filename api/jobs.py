@@ -10,11 +10,10 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, g, request
 
-from api import submission
 from api.auth import project
 from api.parameters import JobsQuery, PageQuery, WaitQuery, page
 from api.wiring import services, waiting
-from shared import storage
+from shared import storage, submission
 from shared.contracts.base import Page
 from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
 from shared.contracts.outputs import Manifest
