@@ -74,8 +74,17 @@ class NewJob:
     model: str | None = None
     """The name of the model it makes or uses: what `?model=` finds it by."""
     parent: str | None = None
+    schedule: str | None = None
     uses: Sequence[Uses] = ()
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceCall:
+    """What a script needs to decide a schedule's occurrence in the same step (see `_occurrences.lua`)."""
+
+    keys: Sequence[str]
+    args: Sequence[str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +141,19 @@ class JobStore:
 
     # What clients do
 
-    def submit(self, new: NewJob, *, idempotency: tuple[str, str] | None = None) -> tuple[str, bool]:
-        """Accept a job, atomically with its wake-up. Returns its id and whether it is a replay.
+    def submit(
+        self,
+        new: NewJob,
+        *,
+        idempotency: tuple[str, str] | None = None,
+        occurrence: OccurrenceCall | None = None,
+    ) -> tuple[str, bool]:
+        """Accept a job, atomically with its wake-up and with the occurrence that it is of. Returns its id and whether
+        it is a replay.
 
         `idempotency` is (digest of the Idempotency-Key, digest of the body).
-        Raises InvalidInput if the key came with another body or something the job uses is gone, and
-        TooMany over quota.
+        Raises InvalidInput if the key came with another body or something the job uses is gone, TooMany over quota,
+        and Conflict if the occurrence has been decided (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
         """
         job_id = f"job_{ULID()}"
         project, priority = new.project, new.priority
@@ -145,7 +161,9 @@ class JobStore:
         indexes = [keys.jobs(project), keys.jobs_by(project, "type", new.type)]
         if new.model:
             indexes.append(keys.jobs_by(project, "model", new.model))
-        fields = _encode(
+        if new.schedule:
+            indexes.append(keys.jobs_by(project, "schedule", new.schedule))
+        fields = encode(
             type=new.type,
             spec=new.spec,
             priority=priority,
@@ -154,6 +172,7 @@ class JobStore:
             metadata=new.metadata or {},
             model=new.model,
             parent=new.parent,
+            schedule=new.schedule,
             request_id=new.request_id,
         )
         answer = self._submit(
@@ -169,6 +188,7 @@ class JobStore:
                 keys.PROJECTS,
                 *indexes,
                 *(key for use in new.uses for key in (use.record, use.users)),
+                *(occurrence.keys if occurrence else ()),
             ],
             args=[
                 job_id,
@@ -178,7 +198,10 @@ class JobStore:
                 self._idempotency_seconds,
                 queue.wake_up(queue.queue_name(priority)),
                 len(indexes),
+                len(new.uses),
+                len(fields) // 2,
                 *fields,
+                *(occurrence.args if occurrence else ()),
             ],
         )
         match answer:
@@ -199,6 +222,10 @@ class JobStore:
                 raise InvalidInput.at(
                     new.uses[int(position)].pointer, "does not exist any more", code="unknown_reference"
                 )
+            case ["decided"]:
+                raise Conflict("the occurrence has been decided already", code="occurrence_decided")
+            case ["overlaps"]:
+                raise Conflict("a job of the schedule has not ended", code="occurrence_overlaps")
         raise AssertionError(f"submit.lua answered {answer!r}")
 
     def get(self, project: str, job_id: str) -> Job:
@@ -351,7 +378,7 @@ class JobStore:
                 _MOST_LOG_LINES,
                 len(logs),
                 *(json.dumps(line) for line in logs),
-                *_encode(**changes),
+                *encode(**changes),
             ],
         )
         if answer == "lost":
@@ -362,7 +389,7 @@ class JobStore:
         """Record an event of a running attempt, with changes of the job that belong to it. Raises LostLease."""
         answer = self._note(
             keys=[keys.job(lease.project, lease.job_id), keys.job_events(lease.project, lease.job_id)],
-            args=[lease.token, event, reason, *_encode(**changes)],
+            args=[lease.token, event, reason, *encode(**changes)],
         )
         if answer == "lost":
             raise _lost(lease)
@@ -382,7 +409,7 @@ class JobStore:
         Sending it twice is sending it once. Raises LostLease, and then nothing has changed.
         """
         project, job_id = lease.project, lease.job_id
-        fields = _encode(**changes)
+        fields = encode(**changes)
         model_keys: list[str] = []
         model_args: list[str] = []
         if version:
@@ -396,7 +423,7 @@ class JobStore:
                 version.name,
                 "" if version.description is None else version.description,
                 "" if version.tags is None else json.dumps(version.tags),
-                *_encode(**version.fields),
+                *encode(**version.fields),
             ]
         answer, number = self._finish(
             keys=[
@@ -557,7 +584,7 @@ def _lost(lease: Lease) -> LostLease:
     return LostLease(f"{lease.job_id}: the lease belongs to another attempt")
 
 
-def _encode(**fields: Any) -> list[str]:
+def encode(**fields: Any) -> list[str]:
     """Field, value pairs for a hash. None is left out; what is not a string or number becomes JSON."""
     pairs: list[str] = []
     for name, value in fields.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from shared.contracts.base import from_ms
@@ -62,4 +62,4 @@ def timetable(schedule_id: str, body: ScheduleBody) -> Timetable:
 
 
 def _to_ms(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.astimezone(UTC).timestamp() * 1000)
+    return None if moment is None else round(moment.timestamp() * 1000)

@@ -62,8 +62,8 @@ CatchUpLimit = Annotated[int, Field(ge=1, le=1_000)]
 class ScheduleBody(Body):
     """A job that is submitted again and again.
 
-    `start` and `end` are the first and last moment at which an occurrence may lie; with `catch_up`, a `start` in the past
-    has what lies between done as well.
+    `start` and `end` are the first and last moment at which an occurrence may lie. With `catch_up`, a `start` in the
+    past has what lies between done as well.
     """
 
     name: Name
