@@ -163,7 +163,7 @@ class JobStore:
             indexes.append(keys.jobs_by(project, "model", new.model))
         if new.schedule:
             indexes.append(keys.jobs_by(project, "schedule", new.schedule))
-        fields = encode(
+        fields = _encode(
             type=new.type,
             spec=new.spec,
             priority=priority,
@@ -378,7 +378,7 @@ class JobStore:
                 _MOST_LOG_LINES,
                 len(logs),
                 *(json.dumps(line) for line in logs),
-                *encode(**changes),
+                *_encode(**changes),
             ],
         )
         if answer == "lost":
@@ -389,7 +389,7 @@ class JobStore:
         """Record an event of a running attempt, with changes of the job that belong to it. Raises LostLease."""
         answer = self._note(
             keys=[keys.job(lease.project, lease.job_id), keys.job_events(lease.project, lease.job_id)],
-            args=[lease.token, event, reason, *encode(**changes)],
+            args=[lease.token, event, reason, *_encode(**changes)],
         )
         if answer == "lost":
             raise _lost(lease)
@@ -409,7 +409,7 @@ class JobStore:
         Sending it twice is sending it once. Raises LostLease, and then nothing has changed.
         """
         project, job_id = lease.project, lease.job_id
-        fields = encode(**changes)
+        fields = _encode(**changes)
         model_keys: list[str] = []
         model_args: list[str] = []
         if version:
@@ -423,7 +423,7 @@ class JobStore:
                 version.name,
                 "" if version.description is None else version.description,
                 "" if version.tags is None else json.dumps(version.tags),
-                *encode(**version.fields),
+                *_encode(**version.fields),
             ]
         answer, number = self._finish(
             keys=[
@@ -584,7 +584,7 @@ def _lost(lease: Lease) -> LostLease:
     return LostLease(f"{lease.job_id}: the lease belongs to another attempt")
 
 
-def encode(**fields: Any) -> list[str]:
+def _encode(**fields: Any) -> list[str]:
     """Field, value pairs for a hash. None is left out; what is not a string or number becomes JSON."""
     pairs: list[str] = []
     for name, value in fields.items():

@@ -11,6 +11,7 @@ from shared.database import Database
 from shared.datasets import DatasetStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.schedules import ScheduleStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
 from shared.workers import WorkerStore
@@ -30,6 +31,7 @@ class Services:
     jobs: JobStore
     datasets: DatasetStore
     models: ModelStore
+    schedules: ScheduleStore
     workers: WorkerStore
 
 
@@ -50,6 +52,11 @@ def build(settings: Settings) -> Services:
         ),
         datasets=DatasetStore(redis),
         models=ModelStore(redis),
+        schedules=ScheduleStore(
+            redis,
+            max_schedules=settings.max_schedules,
+            idempotency_seconds=settings.idempotency_seconds,
+        ),
         workers=WorkerStore(redis),
     )
 

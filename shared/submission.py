@@ -15,7 +15,7 @@ from shared.services import Services
 
 
 def check(
-    services: Services, project: str, body: AnyJobBody, *, request_id: str, parent: str | None = None
+    services: Services, project: str, body: AnyJobBody, *, request_id: str | None, parent: str | None = None
 ) -> NewJob:
     """A job that can be accepted. Raises InvalidInput with a pointer for each field that is wrong."""
     limit = services.settings.max_timeout_seconds
