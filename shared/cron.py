@@ -13,6 +13,7 @@ by half an hour (`*/15 3 * * *` in Australia/Lord_Howe), and can answer an insta
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -23,6 +24,9 @@ from cronsim import CronSim, CronSimError
 _FIELDS = 5
 _LONGEST = 200
 _MINUTE = timedelta(minutes=1)
+
+
+_SPAN_WITH_STEP = re.compile(r"(\w+)-(\w+)/[0-9]+")
 
 
 class CronError(ValueError):
@@ -45,6 +49,7 @@ class Cron:
             raise CronError(f"should have five fields (minute hour day month weekday), not {len(fields)}")
         if len(expression) > _LONGEST:
             raise CronError(f"should have at most {_LONGEST} characters")
+        expression = _SPAN_WITH_STEP.sub(_of_one_value, expression)
         try:
             CronSim(expression, datetime.min)
         except CronSimError as error:
@@ -96,3 +101,9 @@ class Cron:
         return sorted(
             instant for instant in found if instant.astimezone(self._zone).replace(tzinfo=None) == local
         )
+
+
+def _of_one_value(span: re.Match[str]) -> str:
+    """`5-5/2` is 5. cronsim takes it for `5/2`, which is 5, 7, 9 and so on."""
+    first, last = (text.lstrip("0").upper() for text in span.groups())
+    return span[1] if first == last else span[0]
