@@ -1,7 +1,7 @@
 """Cron in a time zone, against an oracle that knows neither cronsim nor its algorithm.
 
-The oracle walks the zone's real minutes, looks at what its clock reads, and matches fields by tables that it has expanded
-itself. A fixed time of day is looked for on every date of the calendar instead.
+The oracle walks the zone's real minutes, looks at what its clock reads, and matches fields by tables that it has
+expanded itself. A fixed time of day is looked for on every date of the calendar instead.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class Oracle:
 
     def on(self, day: date) -> bool:
         in_month, in_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        return day.month in self.months and ((in_month and in_week) if self.both_days else (in_month or in_week))
+        return day.month in self.months and (
+            (in_month and in_week) if self.both_days else (in_month or in_week)
+        )
 
     def between(self, first: datetime, last: datetime) -> list[datetime]:
         """Occurrences from `first` to `last`, both whole minutes and included."""
@@ -82,7 +84,9 @@ class Oracle:
             if self.on(day):
                 for hour in sorted(self.hours):
                     for minute in sorted(self.minutes):
-                        yield self._first_instant_not_before(datetime(day.year, day.month, day.day, hour, minute))
+                        yield self._first_instant_not_before(
+                            datetime(day.year, day.month, day.day, hour, minute)
+                        )
             day += DAY
 
     def _first_instant_not_before(self, wanted: datetime) -> datetime:
@@ -125,7 +129,9 @@ def fields(low: int, high: int, names: tuple[str, ...] = ()) -> st.SearchStrateg
     item = st.one_of(
         number.map(str),
         span,
-        st.tuples(st.one_of(st.just("*"), span, number.map(str)), step).map(lambda parts: f"{parts[0]}/{parts[1]}"),
+        st.tuples(st.one_of(st.just("*"), span, number.map(str)), step).map(
+            lambda parts: f"{parts[0]}/{parts[1]}"
+        ),
         *([st.sampled_from(names)] if names else []),
     )
     return st.one_of(st.just("*"), item, st.lists(item, min_size=1, max_size=3).map(",".join))
