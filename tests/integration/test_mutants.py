@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from graft.stack import RunningServer
 from tests.integration.test_job_invariants import AT_LENGTH, JobHistory, world_on
+from tests.integration.test_occurrence_invariants import OccurrenceHistory
 from tests.support.mutants import Mutant
 
 HUNT = run_settings(
@@ -246,20 +247,105 @@ MUTANTS = [
     ),
 ]
 
+DECIDED_BY_ANOTHER = "if occurrence and not is_undecided(occurrence) then return {'decided'} end"
+
+OF_OCCURRENCES = [
+    *mutants_of(
+        "submit",
+        ("gives an occurrence a second job", DECIDED_BY_ANOTHER, ""),
+        ("does not write down which job it has", "if occurrence then decide(occurrence, 'job', id) end", ""),
+        (
+            "lets an occurrence overlap",
+            "if occurrence and overlaps(occurrence) then return {'overlaps'} end",
+            "",
+        ),
+    ),
+    *mutants_of("decide", ("decides again", "if not is_undecided(occurrence) then return 0 end", "")),
+    *mutants_of(
+        "_occurrences",
+        ("goes by a schedule of before", "if held[1] ~= occurrence.revision then return false end", ""),
+        ("decides what is not next", "return held[2] == occurrence.nominal end", "return true end"),
+        (
+            "decides what does not wait any more",
+            "return redis.call('ZSCORE', occurrence.waiting, occurrence.nominal) end",
+            "return true end",
+        ),
+        ("runs one by hand twice", "return redis.call('EXISTS', occurrence.record) == 0", "return true"),
+        (
+            "does not see that a job lives",
+            "if redis.call('SCARD', occurrence.jobs) > 0 then return true end",
+            "",
+        ),
+        (
+            "keeps nobody waiting",
+            "redis.call('ZADD', occurrence.waiting, occurrence.nominal, occurrence.nominal)",
+            "",
+        ),
+        ("keeps them waiting for ever", "redis.call('ZREM', occurrence.waiting, occurrence.nominal)", ""),
+        (
+            "decides the same one over and over",
+            "redis.call('HSET', occurrence.schedule, 'next_at', occurrence.following, 'due_at', occurrence.due)",
+            "redis.call('HSET', occurrence.schedule, 'next_at', occurrence.nominal, 'due_at', occurrence.due)",
+        ),
+        (
+            "forgets what was done last",
+            "redis.call('HSET', occurrence.schedule, 'last_at', occurrence.nominal)",
+            "",
+        ),
+        (
+            "forgets the list",
+            "redis.call('ZADD', occurrence.decided, occurrence.nominal, occurrence.nominal)",
+            "",
+        ),
+        ("never looks again", "if at then redis.call('ZADD', all, at, member) else", "if false then else"),
+        (
+            "does not come back to those that wait",
+            "if redis.call('ZCARD', waiting) > 0 and (not at or tonumber(soon) < tonumber(at)) then at = soon end",
+            "",
+        ),
+    ),
+    *mutants_of(
+        "put_schedule",
+        (
+            "overwrites what has changed meanwhile",
+            "elseif held[1] ~= revision or (held[2] or '') ~= ARGV[5] then",
+            "elseif false then",
+        ),
+    ),
+    Mutant(
+        "the scheduler never gives what waits its job",
+        "worker/upkeep/scheduler.py",
+        "elif not self._try(attempt):",
+        "else:",
+    ),
+]
+
 
 def test_the_product_as_it_is_survives_the_hunt(redis_server: RunningServer) -> None:
     world = world_on(redis_server)
     run_state_machine_as_test(lambda: JobHistory(world), settings=HUNT)
+    run_state_machine_as_test(lambda: OccurrenceHistory(world), settings=HUNT)
 
 
-@pytest.mark.parametrize(
-    "mutant", MUTANTS, ids=lambda mutant: f"{mutant.file.rpartition('/')[2]}: {mutant.name}"
-)
+def named(mutant: Mutant) -> str:
+    return f"{mutant.file.rpartition('/')[2]}: {mutant.name}"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=named)
 def test_the_state_machine_notices_a_job_store_that(mutant: Mutant, redis_server: RunningServer) -> None:
+    hunt(JobHistory, mutant, redis_server)
+
+
+@pytest.mark.parametrize("mutant", OF_OCCURRENCES, ids=named)
+def test_the_one_with_schedules_notices_a_store_that(mutant: Mutant, redis_server: RunningServer) -> None:
+    hunt(OccurrenceHistory, mutant, redis_server)
+
+
+def hunt(machine: type[JobHistory], mutant: Mutant, redis_server: RunningServer) -> None:
     assert mutant.is_applicable(), f"{mutant.file} does not hold exactly once: {mutant.text}"
     world = world_on(redis_server, scripts=mutant.scripts, module=mutant.module)
     try:
-        run_state_machine_as_test(lambda: JobHistory(world), settings=HUNT)
+        run_state_machine_as_test(lambda: machine(world), settings=HUNT)
     except redis.ResponseError as broken:
         pytest.fail(f"this mutant is no valid script, so its death says nothing: {broken}")
     except Exception:
