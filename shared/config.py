@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     """Queued and running jobs that one project may have at a time."""
     max_interruptions: Annotated[int, Field(ge=0)] = 20
     """How often a job goes back uncharged because its worker was told to stop; further times cost an attempt."""
+    max_schedules: Annotated[int, Field(gt=0)] = 1_000
+    """Schedules that one project may have."""
     idempotency_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """How long an Idempotency-Key is remembered."""
 
