@@ -1,11 +1,13 @@
 """Artifacts that this machine's workers have fetched, so that every shard of a batch need not fetch its model again.
 
 Files are named by their SHA-256 and written whole or not at all, so any number of workers may share the folder. What
-is in it is trusted as little as what comes from the store: the caller verifies the content against its signature.
+is in it is trusted as little as what comes from the store: the caller verifies the content against its signature, also
+what was fetched and is not what was asked for, which is not kept.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -28,8 +30,9 @@ class ArtifactCache:
             os.utime(path)
             return content
         content = fetch()
-        with suppress(OSError):  # a full disk costs the cache, not the job
-            self._keep(path, content)
+        if hashlib.sha256(content).hexdigest() == sha256:
+            with suppress(OSError):  # a full disk costs the cache, not the job
+                self._keep(path, content)
         return content
 
     def _keep(self, path: Path, content: bytes) -> None:
