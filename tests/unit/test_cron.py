@@ -231,6 +231,19 @@ def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
         Cron(expression, ZoneInfo("UTC"))
 
 
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(st.text(alphabet="0123456789*/-,#LWMONsun?²", min_size=1, max_size=6), min_size=5, max_size=5)
+)
+def test_any_text_is_an_expression_or_refused(parts: list[str]) -> None:
+    try:
+        cron = Cron(" ".join(parts), ZoneInfo("Europe/Berlin"))
+    except CronError:
+        return
+    following = cron.after(FIRST)
+    assert following is None or following > FIRST
+
+
 def test_a_cron_that_comes_once_in_decades_is_found() -> None:
     assert Cron("0 0 29 2 MON", ZoneInfo("UTC")).after(FIRST) == datetime(2024, 2, 5, tzinfo=UTC)
     rare = Cron("0 0 * 2 MON#5", ZoneInfo("UTC"))

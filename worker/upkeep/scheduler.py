@@ -153,10 +153,10 @@ class _Round:
         return self._decide(attempt, "waiting", _OVERLAP, "jobs of the schedule have to end before")
 
     def _postpone(self, attempt: _Attempt, error: TooMany | Temporary) -> bool:
-        if attempt.code == error.code and self.now_ms - (attempt.since_ms or 0) > GIVE_UP_MS:
-            return self._decide(attempt, "failed", error.code, error.message)
-        if attempt.code != error.code:
+        if attempt.code in {None, _OVERLAP}:
             self._decide(attempt, "waiting", error.code, error.message)
+        elif self.now_ms - (attempt.since_ms or 0) > GIVE_UP_MS:
+            return self._decide(attempt, "failed", error.code, error.message)
         return attempt.how == "next"
 
     def _decide(
