@@ -24,8 +24,6 @@ from shared.timetable import Timetable, timetable
 
 MOST_KEPT = 1_000
 """Occurrences of a schedule that are remembered, the newest."""
-LOOK_AGAIN_MS = 2_000
-"""How soon a schedule with waiting occurrences is looked at again."""
 
 _TRIES = 5
 
@@ -192,15 +190,15 @@ class ScheduleStore:
         call = self.call(standing, decision)
         return bool(self._decide(keys=call.keys, args=call.args))
 
-    def look_again(self, project: str, schedule_id: str, soon_ms: int) -> None:
-        """Have the schedule looked at when its next occurrence is due, or at `soon_ms` while others wait."""
+    def look_again(self, project: str, schedule_id: str) -> None:
+        """Have the schedule looked at when its next occurrence is due, or each time while others wait."""
         self._look_again(
             keys=[
                 keys.schedule(project, schedule_id),
                 keys.waiting_occurrences(project, schedule_id),
                 keys.SCHEDULES,
             ],
-            args=[keys.member(project, schedule_id), soon_ms],
+            args=[keys.member(project, schedule_id)],
         )
 
     def _write(
@@ -240,7 +238,6 @@ class ScheduleStore:
                 _text(seen.next_ms) if seen else "",
                 body_digest,
                 self._idempotency_seconds,
-                now_ms + LOOK_AGAIN_MS,
                 *(part for pair in all_fields.items() for part in pair),
             ],
         )

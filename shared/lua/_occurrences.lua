@@ -58,9 +58,9 @@ local function decide(occurrence, ...)
   end
 end
 
--- When a worker is to look at the schedule again: when its next occurrence is due, or soon while others wait.
-local function look_again(schedule, waiting, all, member, soon)
+-- When a worker is to look at the schedule again: when its next occurrence is due, or each time while others wait.
+local function look_again(schedule, waiting, all, member)
   local at = redis.call('HGET', schedule, 'due_at')
-  if redis.call('ZCARD', waiting) > 0 and (not at or tonumber(soon) < tonumber(at)) then at = soon end
+  if redis.call('ZCARD', waiting) > 0 then at = 0 end
   if at then redis.call('ZADD', all, at, member) else redis.call('ZREM', all, member) end
 end

@@ -5,7 +5,7 @@
 -- ARGV  1 schedule id  2 member  3 most schedules of a project
 --       4 revision that it has ('' to create it)  5 nominal time that is next for it ('' for none)
 --       6 digest of the body ('' without an Idempotency-Key)  7 seconds to keep it
---       8 when to look again while occurrences wait (ms)  9.. field, value; of next_at and due_at '' takes them away
+--       8.. field, value; of next_at and due_at '' takes them away
 -- Returns {'done', id} | {'replayed', id} | {'mismatch'} | {'quota'} | {'changed'}
 local schedule, id, revision, digest = KEYS[1], ARGV[1], ARGV[4], ARGV[6]
 local held = redis.call('HMGET', schedule, 'revision', 'next_at')
@@ -24,11 +24,11 @@ if revision == '' then
 elseif held[1] ~= revision or (held[2] or '') ~= ARGV[5] then
   return {'changed'}
 end
-set_fields(schedule, 9)
+set_fields(schedule, 8)
 for _, field in ipairs({'start', 'end', 'next_at', 'due_at'}) do
   if redis.call('HGET', schedule, field) == '' then redis.call('HDEL', schedule, field) end
 end
 redis.call('HINCRBY', schedule, 'revision', 1)
 redis.call('ZADD', KEYS[4], 0, id)
-look_again(schedule, KEYS[2], KEYS[3], ARGV[2], ARGV[8])
+look_again(schedule, KEYS[2], KEYS[3], ARGV[2])
 return {'done', id}

@@ -303,7 +303,7 @@ MUTANTS_OF_SCHEDULES = [
         ("never looks again", "if at then redis.call('ZADD', all, at, member) else", "if false then else"),
         (
             "does not come back to those that wait",
-            "if redis.call('ZCARD', waiting) > 0 and (not at or tonumber(soon) < tonumber(at)) then at = soon end",
+            "if redis.call('ZCARD', waiting) > 0 then at = 0 end",
             "",
         ),
     ),

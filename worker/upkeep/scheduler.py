@@ -20,7 +20,6 @@ from shared.contracts.base import from_ms, rfc3339
 from shared.contracts.schedules import OccurrenceStatus
 from shared.errors import Conflict, GraftError, NotFound, Temporary, TooMany
 from shared.schedule_records import Decision, How, Standing
-from shared.schedules import LOOK_AGAIN_MS
 from shared.services import Services
 from worker.upkeep.backlog import Due, backlog
 
@@ -51,7 +50,7 @@ def work_off(services: Services) -> None:
             _Round(services, services.schedules.get(project, schedule_id), now).work_off()
         except NotFound:
             log.info("schedule_gone", schedule=schedule_id)
-        services.schedules.look_again(project, schedule_id, now + LOOK_AGAIN_MS)
+        services.schedules.look_again(project, schedule_id)
 
 
 def _work_off_quietly(services: Services) -> None:
