@@ -102,6 +102,11 @@ class Model:
             found = spread
         return self._likeliest(found)
 
+    @property
+    def has_decision(self) -> bool:
+        """Whether predictions come with a score for each label by which it was chosen."""
+        return self.task == "classification" and isinstance(self.estimator, Network)
+
     def labels(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Positions in `classes` as the labels themselves."""
         return np.array(self.classes)[codes]

@@ -143,7 +143,7 @@ def test_a_lost_process_costs_one_shard(graft: Graft, slow_model: str, stack: Ru
     table = numbered(30_000, tables.digits(slice(0, 1500)))
     job_id = graft.submit(batch(slow_model, graft.dataset(table, kind=PARQUET))).json()["id"]
     scoring(graft, job_id, 3 * SHARD_ROWS)
-    job_children(stack)[0].send_signal(signal.SIGKILL)
+    eventually(lambda: job_children(stack))[0].send_signal(signal.SIGKILL)
     job = graft.ended(job_id)
     assert (job["status"], job["attempt"]) == ("succeeded", 1)
     assert names(graft, job_id).count("shard_requeued") == 1
