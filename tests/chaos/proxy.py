@@ -44,7 +44,7 @@ class _Link:
 
 
 class Proxy:
-    """Listens on a port of its own and forwards to `port`. Every fault can be changed at any time.
+    """Listens on a port of its own and forwards to the loopback's `port`. Every fault can be changed at any time.
 
     mode            pass       everything is forwarded
                     refuse     new connections are closed at once; those that are open go on
@@ -56,19 +56,19 @@ class Proxy:
     cut_once_at     the first connection whose client sends these bytes is cut, and only that one (None: none)
     """
 
-    def __init__(self, port: int, *, seed: int = 0) -> None:
+    def __init__(self, port: int, *, host: str = _HOST, seed: int = 0) -> None:
         self.mode: Mode = "pass"
         self.delay_seconds = 0.0
         self.flaky = 0.0
         self.cut_after_bytes: int | None = None
         self.cut_once_at: bytes | None = None
         self.cuts = 0
-        self.port = ports.choose(_HOST)
+        self.port = ports.choose(host)
         self._target = port
         self._random = random.Random(seed)
         self._links: set[_Link] = set()
         self._lock = threading.Lock()
-        self._listener = socket.create_server((_HOST, self.port), backlog=64)
+        self._listener = socket.create_server((host, self.port), backlog=64)
         self._accepting = threading.Thread(target=self._accept, name=f"proxy-{port}", daemon=True)
         self._accepting.start()
 

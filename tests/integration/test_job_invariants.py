@@ -451,6 +451,11 @@ class JobHistory(RuleBasedStateMachine):
     def cancel_while_it_waits_for_its_retry(self, index: int) -> None:
         self._cancel(self.jobs[self._one(sorted(self.delayed), index)])
 
+    @precondition(lambda self: self._running(lambda job: job.asked_to_stop))
+    @rule(index=indexes)
+    def cancel_again(self, index: int) -> None:
+        self._cancel(self._one(self._running(lambda job: job.asked_to_stop), index))
+
     def _cancel(self, job: _Expected, *, heard: bool = False) -> None:
         call = partial(self.store.cancel, job.project, job.id)
         if job.status in TERMINAL:
