@@ -178,6 +178,7 @@ def unpack(packed: Mapping[str, Any]) -> Assignment:
             ref: ModelFile(**{**model, "path": Path(model["path"])})
             for ref, model in packed["models"].items()
         },
+        unusable=packed["unusable"],
         part=packed["part"],
         checkpoint=Path(packed["checkpoint"]) if packed["checkpoint"] else None,
     )

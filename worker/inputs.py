@@ -16,7 +16,7 @@ from shared.contracts.tables import Column, Format
 from shared.errors import InvalidInput, NotFound
 from shared.jobs import decode
 from shared.services import Services
-from shared.signing import Signed
+from shared.signing import BadSignature, Signed
 from shared.storage import Object
 from shared.tables import Piece, footer
 from worker.handlers.base import Assignment, ModelFile, TableFiles
@@ -40,7 +40,8 @@ def gather(services: Services, record: Mapping[str, Any], workdir: Path, check: 
         tables["source"] = _dataset(services, project, spec["source"], workdir / "source", check)
     elif record["type"] in _COMPARE_WITH_SOURCE:
         tables |= _trained_on(services, project, next(iter(models.values())), workdir / "source", check)
-    return _assignment(record, workdir, tables, models)
+    usable, unusable = _usable_candidates(services, project, spec.get("candidates") or (), workdir, check)
+    return replace(_assignment(record, workdir, tables, {**models, **usable}), unusable=unusable)
 
 
 def outline(
@@ -176,6 +177,7 @@ def pack(assignment: Assignment) -> dict[str, Any]:
 def _models(
     services: Services, project: str, spec: Mapping[str, Any], workdir: Path, check: Check
 ) -> dict[str, ModelFile]:
+    """The models that a spec names. Raises BadSignature, NotFound."""
     found = {}
     for number, ref in enumerate(_models_of(spec)):
         check()
@@ -183,12 +185,25 @@ def _models(
     return found
 
 
+def _usable_candidates(
+    services: Services, project: str, refs: Sequence[str], workdir: Path, check: Check
+) -> tuple[dict[str, ModelFile], dict[str, str]]:
+    """Those of a ranking's candidates that can be opened, and what is wrong with each other one."""
+    found, unusable = {}, {}
+    for number, ref in enumerate(refs):
+        check()
+        try:
+            found[ref] = _model(services, project, ref, workdir / f"candidate-{number:05d}.joblib")
+        except (BadSignature, NotFound) as error:
+            unusable[ref] = error.message
+    return found, unusable
+
+
 def _models_of(spec: Mapping[str, Any]) -> Iterator[str]:
     """The references of a spec; `model` of a train or fine_tune is where a result goes, and no reference."""
     for ref in (spec.get("base_model"), spec.get("model")):
         if isinstance(ref, str):
             yield ref
-    yield from spec.get("candidates") or ()
 
 
 def _trained_on(

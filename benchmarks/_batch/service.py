@@ -49,6 +49,7 @@ class Service:
         url = stack.plan.api.endpoint.url
         key = stack.plan.api_key or os.environ["GRAFT_API_KEYS"].split(",")[0].rpartition(":")[2]
         self._home = stack.plan.api.log.parent.parent
+        self.redis_url = stack.plan.worker.env["GRAFT_REDIS_URL"]
         self._store = _objects(stack)
         self._http = httpx.Client(
             base_url=url,
@@ -112,7 +113,8 @@ class Service:
 
 @contextmanager
 def running(directory: Path, workers: int) -> Iterator[Service]:
-    """A stack whose worker has one job slot and one core; more workers likewise, each with the next core."""
+    """A stack whose worker has one job slot and one core; more workers likewise, each with the next core in turn."""
+    cores = os.cpu_count() or 1
     with Stack(directory, port=0, concurrency=1, say=lambda _: None) as stack, ExitStack() as more:
         stack.start()
         hold_to_core(stack.servers["worker"].pid, 0)
@@ -121,7 +123,7 @@ def running(directory: Path, workers: int) -> Iterator[Service]:
             another = worker_service(directory, 1, first.env, grace_seconds=first.grace_seconds)
             server = RunningServer(replace(another, log=first.log.with_name(f"worker-{number}.log")))
             more.enter_context(server).start()
-            hold_to_core(server.wait_ready().pid, number)
+            hold_to_core(server.wait_ready().pid, number % cores)
         yield Service(stack)
 
 

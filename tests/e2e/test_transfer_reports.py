@@ -7,6 +7,8 @@ import pyarrow.compute
 import pytest
 
 from tests.e2e import tables
+from tests.e2e.conftest import RunningStack
+from tests.e2e.test_datasets import s3
 from tests.support.client import PARQUET, Graft, Json, train_body
 
 SOURCE_ROWS, TARGET_ROWS = slice(0, 600), slice(800, 860)
@@ -189,6 +191,28 @@ def test_models_are_ranked_for_a_target(graft: Graft, made: Json, target: str) -
     assert {item["model"] for item in report["left_out"]} == {"reports-flowers:1", "reports-amount:1"}
     assert report["sentence"].startswith("Start from reports-turned:1")
     assert job["spec"]["candidates"] == [f"{name}:1" for name in rank(target)["candidates"]]
+
+
+def test_a_model_whose_artifact_is_not_the_signed_one_is_left_out(
+    graft: Graft, made: Json, target: str, stack: RunningStack
+) -> None:
+    graft.run(train_body(made["upright"], "reports-damaged"))
+    prefix = f"default/jobs/{graft.get('/v1/models/reports-damaged/versions/1').json()['job']}/"
+    damage(stack, prefix)
+    report = graft.run(rank(target, candidates=["reports-damaged", "reports-turned"]))["result"]["report"]
+    assert [item["model"]["name"] for item in report["ranking"]] == ["reports-turned"]
+    (left_out,) = report["left_out"]
+    assert (left_out["model"], "signed" in left_out["reason"]) == ("reports-damaged:1", True)
+    assert graft.failed(rank(target, candidates=["reports-damaged"]))["code"] == "no_fitting_model"
+
+
+def damage(stack: RunningStack, prefix: str) -> None:
+    """Overwrite the artifact below that prefix with other bytes."""
+    client = s3(stack.store.settings)
+    for bucket in [item["Name"] for item in client.list_buckets()["Buckets"]]:
+        for item in client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+            if item["Key"].endswith("model.joblib"):
+                client.put_object(Bucket=bucket, Key=item["Key"], Body=b"not what was signed")
 
 
 def test_without_candidates_the_latest_versions_of_the_projects_models_are_ranked(

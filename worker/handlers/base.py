@@ -58,6 +58,8 @@ class Assignment:
     """`dataset`, and where the job has use for it and it still exists, `source`: what `dataset` is compared to."""
     models: Mapping[str, ModelFile] = field(default_factory=dict)
     """By reference, as the spec has them: `churn:3`."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Models that were asked for and cannot be opened, with the reason; only where the work goes on without them."""
     part: int = 0
     """Which part of a batch's output this makes."""
     checkpoint: Path | None = None

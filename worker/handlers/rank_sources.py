@@ -6,7 +6,7 @@ their artifacts, and from the rows, in that order. Each that is left out is list
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.contracts.specs import TransferEvaluation
@@ -40,7 +40,9 @@ def run(assignment: Assignment, context: Context) -> Outcome:
 def _ranked(assignment: Assignment, threads: int, context: Context) -> Outcome:
     spec, files = assignment.spec, assignment.tables["dataset"]
     seed, target = int(spec["seed"]), spec["target"]
-    left_out: list[dict[str, Any]] = []
+    left_out = [{"model": ref, "reason": reason} for ref, reason in assignment.unusable.items()]
+    if not assignment.models:
+        raise _none_fits(left_out)
     wanted = _wanted(assignment.models, files.columns, target)
     table = read_sample(files, wanted, MAX_ROWS, seed, context)
     task = _task(spec, assignment.models, table, files.columns)
@@ -53,8 +55,7 @@ def _ranked(assignment: Assignment, threads: int, context: Context) -> Outcome:
         except GraftError as error:
             left_out.append({"model": ref, "reason": error.message})
     if not sources:
-        reasons = "; ".join(f"{item['model']}: {item['reason']}" for item in left_out[:5])
-        raise InvalidInput(f"no model fits the dataset ({reasons})", code="no_fitting_model")
+        raise _none_fits(left_out)
     data = sources[0].target.data
     plan = planned(
         data, TransferEvaluation(method="cross_validation"), refit=True, seed=seed, warn=context.warn
@@ -70,6 +71,11 @@ def _ranked(assignment: Assignment, threads: int, context: Context) -> Outcome:
         "rows": {"used": data.rows, "of": files.rows},
     }
     return Outcome(result={"report": report, "task": task})
+
+
+def _none_fits(left_out: Sequence[Mapping[str, str]]) -> InvalidInput:
+    reasons = "; ".join(f"{item['model']}: {item['reason']}" for item in left_out[:5])
+    return InvalidInput(f"no model fits the dataset ({reasons})", code="no_fitting_model")
 
 
 def _wanted(models: Mapping[str, ModelFile], columns: tuple[Column, ...], target: str) -> tuple[Column, ...]:

@@ -51,13 +51,11 @@ def shift(
     there = target.sample(MAX_ROWS, seed)
     here = None if source is None else source.sample(MAX_ROWS, seed)
     found: dict[str, Any] = {
-        "rows": {
-            "source": here.rows if here is not None else None,
-            "target": there.rows,
-            "source_total": source.rows if source is not None else baseline.get("rows"),
-            "target_total": target.rows,
-            "sampled": there is not target or here is not source,
-        },
+        "rows": _rows(
+            None if source is None or here is None else (source.rows, here.rows),
+            (target.rows, there.rows),
+            baseline,
+        ),
         **inputs_shift(
             None if here is None else here.table,
             there.table,
@@ -88,19 +86,30 @@ def unlabelled_shift(
     here, there = None if source is None else _some(source, seed), _some(target, seed)
     encoder = None if model is None else model.encoder
     found: dict[str, Any] = {
-        "rows": {
-            "source": here.num_rows if here is not None else None,
-            "target": there.num_rows,
-            "source_total": source.num_rows if source is not None else baseline.get("rows"),
-            "target_total": target.num_rows,
-            "sampled": there is not target or here is not source,
-        },
+        "rows": _rows(
+            None if source is None or here is None else (source.num_rows, here.num_rows),
+            (target.num_rows, there.num_rows),
+            baseline,
+        ),
         **inputs_shift(here, there, items, encoder, baseline, seed=seed),
         "label_shift": {"shifted": None, "reason": "no column with labels was named"},
         "source_loss": None,
         "columns": _deviations(columns),
     }
     return found | of_shift(found)
+
+
+def _rows(
+    source: tuple[int, int] | None, target: tuple[int, int], baseline: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How many rows there are of each side, and how many of them were drawn to be compared: (all, drawn)."""
+    return {
+        "source": source[1] if source else None,
+        "target": target[1],
+        "source_total": source[0] if source else baseline.get("rows"),
+        "target_total": target[0],
+        "sampled": target[0] != target[1] or (source is not None and source[0] != source[1]),
+    }
 
 
 def _some(table: Table, seed: int) -> Table:
