@@ -16,7 +16,7 @@ from shared.contracts.tables import Column, Format
 from shared.errors import InvalidInput
 from shared.tables import Limits, profile, read_rows
 from shared.tables.csv_account import read_csv_rows
-from shared.tables.jsonl_reader import read_jsonl_rows
+from shared.tables.jsonl_account import read_jsonl_rows
 from tests.support.faulty_rows import FAULTS, MAKERS, TEXTS
 
 COLUMNS = [
