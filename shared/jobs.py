@@ -369,7 +369,7 @@ class JobStore:
     def note(self, lease: Lease, event: str, *, reason: str = "", **changes: Any) -> None:
         """Record an event of a running attempt, with changes of the job that belong to it. Raises LostLease."""
         answer = self._note(
-            keys=[keys.job(lease.project, lease.job_id), keys.job_events(lease.project, lease.job_id)],
+            keys=[keys.job(lease.project, lease.job_id), _events(lease)],
             args=[lease.token, event, reason, *encode(**changes)],
         )
         if answer == "lost":
@@ -452,7 +452,7 @@ class JobStore:
         answer = self._release(
             keys=[
                 keys.job(project, job_id),
-                keys.job_events(project, job_id),
+                _events(lease),
                 keys.LEASES,
                 keys.in_state(project, job_id, JobState.RUNNING),
                 keys.in_state(project, job_id, JobState.QUEUED),
@@ -570,6 +570,11 @@ def _refuse_shards(job_id: str) -> None:
     """To clients, a shard is no job."""
     if keys.split_shard(job_id):
         raise NotFound(f"there is no job {job_id}", code="unknown_job")
+
+
+def _events(lease: Lease) -> str:
+    """The event log to write to: a shard has none, what matters of it stands in its job's."""
+    return "" if keys.split_shard(lease.job_id) else keys.job_events(lease.project, lease.job_id)
 
 
 def _whole(lease: Lease) -> tuple[str, ...]:

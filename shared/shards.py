@@ -105,7 +105,6 @@ class ShardStore:
         answer, token = self._finish(
             keys=[
                 keys.job(project, lease.job_id),
-                keys.job_events(project, lease.job_id),
                 keys.LEASES,
                 keys.job(project, job_id),
                 keys.job_events(project, job_id),

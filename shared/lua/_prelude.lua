@@ -24,8 +24,9 @@ local function touch(job)
   redis.call('HINCRBY', job, 'revision', 1)
 end
 
--- Append to the event log of a job. Its length is capped so that no job can fill the memory.
+-- Append to the event log of a job. Its length is capped so that no job can fill the memory. Shards have none ('').
 local function record(events, event, state, attempt, reason)
+  if events == '' then return end
   redis.call('XADD', events, 'MAXLEN', '~', 1000, '*',
     'event', event, 'state', state, 'attempt', attempt or 0, 'reason', reason or '')
 end
@@ -123,7 +124,7 @@ end
 local function drop_shards(job)
   for n = 0, tonumber(redis.call('HGET', job, 'shards') or 0) - 1 do
     local shard = string.format('%s.%05d', job, n)
-    redis.call('DEL', shard, shard .. ':events')
+    redis.call('DEL', shard)
   end
   for _, state in ipairs({'pending', 'queued', 'running', 'succeeded', 'failed', 'cancelled'}) do
     redis.call('DEL', shards_in(job, state))

@@ -40,7 +40,7 @@ while true do
       move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)
     end
     redis.call('ZADD', leases, now + lease, project .. '/' .. id)
-    record(string.format(ARGV[7], project, id), 'claimed', 'running', attempt, worker)
+    record(of and '' or string.format(ARGV[7], project, id), 'claimed', 'running', attempt, worker)
     if redis.call('EXISTS', ready) == 1 and redis.call('EXISTS', KEYS[3]) == 0 then
       redis.call('LPUSH', KEYS[3], ARGV[10])
     end

@@ -22,7 +22,6 @@ for i = first, #ARGV, 6 do
     'request_id', held[6] or '', 'rows_scored', ARGV[i + 2], 'pieces', ARGV[i + 4])
   if state == 'queued' then
     redis.call('ZADD', shards_in(job, 'pending'), count, ARGV[i])
-    record(shard .. ':events', 'submitted', state, 0, '')
     open = open + 1
   else
     redis.call('HSET', shard, 'result', ARGV[i + 5])

@@ -272,14 +272,14 @@ MUTANTS_OF_SHARDS = [
     *mutants_of(
         "finish_shard",
         ("does not check the token", "if not holds(shard,", "if false and not holds(shard,"),
-        ("does not know its own call again", "if held[2] == ARGV[1] then", "if false then"),
-        ("takes a lease that still runs", "KEYS[3], ARGV[2], ARGV[8])", "KEYS[3], ARGV[2], '')"),
+        ("does not know its own call again", "if held[1] == ARGV[1] then", "if false then"),
+        ("takes a lease that still runs", "KEYS[2], ARGV[2], ARGV[8])", "KEYS[2], ARGV[2], '')"),
         (
             "leaves it in the index of running shards",
             "move(shards_in(job, 'running'), shards_in(job, state), id)",
             "redis.call('ZADD', shards_in(job, state), 0, id)",
         ),
-        ("leaves the lease", "redis.call('ZREM', KEYS[3], ARGV[2])", ""),
+        ("leaves the lease", "redis.call('ZREM', KEYS[2], ARGV[2])", ""),
         ("leaves the token", "redis.call('HDEL', shard, 'token')", ""),
         (
             "counts rows of a shard that failed",
@@ -296,7 +296,7 @@ MUTANTS_OF_SHARDS = [
         ("fails a job that was cancelled", "stop[1] and 'cancelled' or 'failed'", "'failed'"),
         (
             "gives no lease to close with",
-            "redis.call('ZADD', KEYS[3], now + tonumber(ARGV[14]), ARGV[13])",
+            "redis.call('ZADD', KEYS[2], now + tonumber(ARGV[14]), ARGV[13])",
             "",
         ),
         ("gives no token to close with", "'token', ARGV[12], ", ""),
@@ -339,11 +339,6 @@ MUTANTS_OF_SHARDS = [
             "",
         ),
         ("leaves a stopped job among the running", "move(index_running, index_final, id)", ""),
-        (
-            "leaves the events of shards",
-            "redis.call('DEL', shard, shard .. ':events')",
-            "redis.call('DEL', shard)",
-        ),
     ),
 ]
 HUNTS: list[tuple[Callable[[World], RuleBasedStateMachine], Mutant]] = [

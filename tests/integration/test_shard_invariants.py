@@ -44,7 +44,7 @@ from tests.integration.test_job_invariants import (
 
 PROJECT = "blue"
 ROWS = 10
-MOST_FAILED = 3
+MOST_FAILED = 1
 MAX_ATTEMPTS = 2
 ERROR = {"code": "bad_row", "message": "a row cannot be scored", "retryable": False}
 TOO_MANY = {"code": "too_many_bad_rows", "message": "too many", "retryable": False}

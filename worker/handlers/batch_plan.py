@@ -19,7 +19,8 @@ from worker.handlers.source import model_file, open_model
 SHARD_ROWS = 2**20
 """Rows of a shard, unless `shard_rows` says otherwise: as many as Parquet writers put into a row group by default."""
 
-MOST_SHARDS = 10_000
+MOST_SHARDS = 4_000
+"""Of a job: more rows make larger shards. Redis makes, stops and forgets that many in a fifth of a second each."""
 
 
 def run(assignment: Assignment, context: Context) -> Outcome:
