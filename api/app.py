@@ -13,9 +13,10 @@ from apiflask import APIFlask
 from flask import Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
-from api import auth, datasets, health, jobs, models, openapi, predictions, problems, reports
+from api import auth, datasets, health, jobs, models, openapi, predictions, problems, reports, schedules
 from api.waiting import Waiting
-from shared import logs, services
+from shared import logs
+from shared import services as composition
 from shared.config import Settings
 from shared.errors import Malformed, UnsupportedMedia
 from shared.inference import ModelServer
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.request_class = _Request
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
-    built = services.build(settings)
+    built = composition.build(settings)
     app.extensions["graft"] = built
     app.extensions["graft.models"] = ModelServer(
         built.models, built.objects, built.signer, cache_bytes=settings.model_cache_bytes
@@ -53,7 +54,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, health):
+    for module in (datasets, jobs, models, reports, predictions, schedules, health):
         app.register_blueprint(module.blueprint)
     return app
 

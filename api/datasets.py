@@ -19,11 +19,11 @@ from werkzeug.exceptions import ClientDisconnected
 
 from api.auth import project
 from api.parameters import PageQuery, Query, page
-from api.problems import invalid
 from api.wiring import services
 from shared import datasets, keys, storage
 from shared.contracts.base import Page
 from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, DatasetPage, Preview, RegisterBody
+from shared.contracts.refusals import invalid
 from shared.contracts.tables import Format
 from shared.errors import InvalidInput, Malformed, TooLarge, UnsupportedMedia
 from shared.tables import Compression, Profile, compression_of, joint_columns, preview, profile

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, g, request
 
-from api import submission
 from api.auth import project
+from api.idempotency import idempotency
 from api.parameters import JobsQuery, PageQuery, WaitQuery, page
 from api.wiring import services, waiting
-from shared import storage
+from shared import storage, submission
 from shared.contracts.base import Page
 from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
 from shared.contracts.outputs import Manifest
-from shared.errors import Conflict, InvalidInput, NotFound
+from shared.errors import Conflict, NotFound
 from shared.states import TERMINAL
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
@@ -38,11 +36,8 @@ def submit(body: SubmitBody) -> Response:
     """
     owner = project("submit")
     new = submission.check(services(), owner, body.root, request_id=g.request_id)
-    job_id, replayed = services().jobs.submit(new, idempotency=_idempotency())
-    response = _accepted(owner, job_id)
-    if replayed:
-        response.headers["Idempotency-Replayed"] = "true"
-    return response
+    job_id, replayed = services().jobs.submit(new, idempotency=idempotency())
+    return accepted(owner, job_id, replayed=replayed)
 
 
 @blueprint.get("")
@@ -120,7 +115,7 @@ def retry_job(job_id: str) -> Response:
     body = SubmitBody.model_validate(job.spec).root
     new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
     new_id, _ = services().jobs.submit(new)
-    return _accepted(owner, new_id)
+    return accepted(owner, new_id)
 
 
 @blueprint.get("/<job_id>/output")
@@ -138,9 +133,12 @@ def job_output(job_id: str) -> dict[str, Any]:
     return _linked(job.result["output"])
 
 
-def _accepted(owner: str, job_id: str) -> Response:
+def accepted(owner: str, job_id: str, *, replayed: bool = False) -> Response:
+    """The answer to who has submitted a job."""
     response = _answer(services().jobs.get(owner, job_id), status=202)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
@@ -171,14 +169,3 @@ def _answer(job: Job, *, status: int = 200, revision: str | None = None) -> Resp
 
 def _etag(revision: str) -> str:
     return f'"{revision}"'
-
-
-def _idempotency() -> tuple[str, str] | None:
-    """Digests of the Idempotency-Key and of the body it came with."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= 255:
-        raise InvalidInput("Idempotency-Key should have 1 to 255 characters", code="bad_idempotency_key")
-    body = json.dumps(request.get_json(), sort_keys=True).encode()
-    return hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(body).hexdigest()

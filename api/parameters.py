@@ -31,6 +31,12 @@ class JobsQuery(PageQuery):
     schedule: Annotated[str | None, Field(pattern=r"^sch_[0-9A-Z]{26}$")] = None
 
 
+class OccurrencesQuery(PageQuery):
+    after: Annotated[
+        str | None, Field(pattern=r"^[0-9]{1,15}$", description="`next` of the page before.")
+    ] = None
+
+
 class WaitQuery(Query):
     wait: Annotated[
         float, Field(ge=0, le=30, description="Hold the answer until the job ends, so many seconds at most.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any, get_args
+from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
@@ -17,9 +17,8 @@ from werkzeug.exceptions import HTTPException
 
 from shared import logs
 from shared.contracts.base import Record
-from shared.contracts.jobs import JobType
-from shared.errors import FieldError, GraftError, InvalidInput, Temporary, TooMany
-from shared.pointers import pointer
+from shared.contracts.refusals import invalid
+from shared.errors import FieldError, GraftError, Temporary, TooMany
 
 log = logs.get(__name__)
 
@@ -93,17 +92,6 @@ def install(app: APIFlask) -> None:
         return respond(500, "internal_error", "an error of Graft's own; its log has it under this request id")
 
 
-def invalid(error: ValidationError) -> InvalidInput:
-    """What pydantic found, field by field."""
-    found = [
-        FieldError(_pointer(item["loc"], item.get("ctx", {})), _sentence(item))
-        for item in error.errors(include_url=False, include_input=False)
-    ]
-    places = ", ".join(field.pointer or "the body" for field in found[:3])
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return InvalidInput(f"the request is not valid: {places}{more}", errors=found[:100])
-
-
 def respond(
     status: int,
     code: str,
@@ -123,27 +111,3 @@ def respond(
     if errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in errors]
     return Response(json.dumps(body), status, headers, mimetype=MEDIA_TYPE)
-
-
-def _sentence(item: Any) -> str:
-    """pydantic's own message, but where that one repeats the input or speaks of its inner workings."""
-    if item["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        return f"should be one of {', '.join(sorted(_UNION_TAGS))}"
-    return str(item["msg"])
-
-
-_UNION_TAGS = frozenset(get_args(JobType))
-
-
-def _pointer(place: tuple[int | str, ...], context: dict[str, Any]) -> str:
-    """An RFC 6901 pointer. pydantic puts a union's tag first and "[key]" after a bad key; neither is in the body."""
-    parts = [str(part) for part in place]
-    if parts and parts[-1] == "[key]":
-        parts = parts[:-1]
-    if parts and parts[0] in _UNION_TAGS:
-        parts = parts[1:]
-    if context.get("field"):
-        parts += [str(context[part]) for part in ("field", "entry") if context.get(part)]
-    if not parts and context.get("discriminator"):
-        parts = [str(context["discriminator"]).strip("'")]
-    return pointer(*parts)

@@ -68,8 +68,12 @@ class Settings(BaseSettings):
     """The longest time limit an attempt may have, and the one it has if none is given."""
     max_live_jobs: Annotated[int, Field(gt=0)] = 100_000
     """Queued and running jobs that one project may have at a time."""
+    artifact_cache_bytes: Annotated[int, Field(ge=0)] = 1 * GIB
+    """Artifacts that the workers of a machine keep below `temp_dir`, to fetch no model once for each shard."""
     max_interruptions: Annotated[int, Field(ge=0)] = 20
     """How often a job goes back uncharged because its worker was told to stop; further times cost an attempt."""
+    max_schedules: Annotated[int, Field(gt=0)] = 1_000
+    """Schedules that one project may have."""
     idempotency_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """How long an Idempotency-Key is remembered."""
 

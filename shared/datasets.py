@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -130,10 +130,8 @@ def tables_at(
     Below a prefix, names that begin with `_` or `.` are not data (manifests, markers), as in pyarrow and Spark.
     Raises InvalidInput if there is none, if a format cannot be told, or if there are several.
     """
-    if key.endswith("/") or not key:
-        found = [
-            item.key for item in objects.list(key) if PurePosixPath(item.key).name[:1] not in {"_", ".", ""}
-        ]
+    if _is_prefix(key):
+        found = list(_tables_below(objects, key))
     else:
         try:
             objects.size(key)
@@ -160,6 +158,27 @@ def _format_named(name: str) -> Format | None:
     """`table.csv`, `table.csv.gz`; a compressed Parquet file is told from its content, with a better message."""
     bare = name if compression_named(name) is None else str(PurePosixPath(name).with_suffix(""))
     return SUFFIXES.get(PurePosixPath(bare).suffix.lower())
+
+
+def any_table_at(objects: ObjectStore, key: str) -> bool:
+    """Whether `tables_at` would find a table, of whatever format."""
+    if _is_prefix(key):
+        return next(_tables_below(objects, key), None) is not None
+    try:
+        objects.size(key)
+    except NotFound:
+        return False
+    return True
+
+
+def _is_prefix(key: str) -> bool:
+    return key.endswith("/") or not key
+
+
+def _tables_below(objects: ObjectStore, prefix: str) -> Iterator[str]:
+    for item in objects.list(prefix):
+        if PurePosixPath(item.key).name[:1] not in {"_", ".", ""}:
+            yield item.key
 
 
 def _unknown(dataset_id: str) -> NotFound:

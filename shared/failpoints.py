@@ -1,6 +1,6 @@
 """Named places at which a test can have a process die: before and after every step that changes a server.
 
-    <script>.before, <script>.after     each Lua script: submit, claim, renew, note, finish, release, cancel, …
+    <script>.before, <script>.after     each Lua script: submit, claim, renew, note, finish, release, decide, …
     put.before, put.after               each object that is uploaded
     delete.before, delete.after         each object that is deleted
     rescue.before, rescue.after         each job that a rescuer takes from a lost attempt

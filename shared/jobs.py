@@ -76,8 +76,17 @@ class NewJob:
     model: str | None = None
     """The name of the model it makes or uses: what `?model=` finds it by."""
     parent: str | None = None
+    schedule: str | None = None
     uses: Sequence[Uses] = ()
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceCall:
+    """What a script needs to decide a schedule's occurrence in the same step (see `_occurrences.lua`)."""
+
+    keys: Sequence[str]
+    args: Sequence[str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +143,19 @@ class JobStore:
 
     # What clients do
 
-    def submit(self, new: NewJob, *, idempotency: tuple[str, str] | None = None) -> tuple[str, bool]:
-        """Accept a job, atomically with its wake-up. Returns its id and whether it is a replay.
+    def submit(
+        self,
+        new: NewJob,
+        *,
+        idempotency: tuple[str, str] | None = None,
+        occurrence: OccurrenceCall | None = None,
+    ) -> tuple[str, bool]:
+        """Accept a job, atomically with its wake-up and with the occurrence that it is of. Returns its id and whether
+        it is a replay.
 
         `idempotency` is (digest of the Idempotency-Key, digest of the body).
-        Raises InvalidInput if the key came with another body or something the job uses is gone, and
-        TooMany over quota.
+        Raises InvalidInput if the key came with another body or something the job uses is gone, TooMany over quota,
+        and Conflict if the occurrence has been decided (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
         """
         job_id = f"job_{ULID()}"
         project, priority = new.project, new.priority
@@ -147,6 +163,8 @@ class JobStore:
         indexes = [keys.jobs(project), keys.jobs_by(project, "type", new.type)]
         if new.model:
             indexes.append(keys.jobs_by(project, "model", new.model))
+        if new.schedule:
+            indexes.append(keys.jobs_by(project, "schedule", new.schedule))
         fields = encode(
             type=new.type,
             spec=new.spec,
@@ -156,6 +174,7 @@ class JobStore:
             metadata=new.metadata or {},
             model=new.model,
             parent=new.parent,
+            schedule=new.schedule,
             request_id=new.request_id,
         )
         answer = self._submit(
@@ -171,6 +190,7 @@ class JobStore:
                 keys.PROJECTS,
                 *indexes,
                 *(key for use in new.uses for key in (use.record, use.users)),
+                *(occurrence.keys if occurrence else ()),
             ],
             args=[
                 job_id,
@@ -180,7 +200,10 @@ class JobStore:
                 self._idempotency_seconds,
                 queue.wake_up(queue.queue_name(priority)),
                 len(indexes),
+                len(new.uses),
+                len(fields) // 2,
                 *fields,
+                *(occurrence.args if occurrence else ()),
             ],
         )
         match answer:
@@ -201,6 +224,10 @@ class JobStore:
                 raise InvalidInput.at(
                     new.uses[int(position)].pointer, "does not exist any more", code="unknown_reference"
                 )
+            case ["decided"]:
+                raise Conflict("the occurrence has been decided already", code="occurrence_decided")
+            case ["overlaps"]:
+                raise Conflict("a job of the schedule has not ended", code="occurrence_overlaps")
         raise AssertionError(f"submit.lua answered {answer!r}")
 
     def get(self, project: str, job_id: str) -> Job:

@@ -11,7 +11,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:job:<id>:shards:pending  zset    the queued ones that do not wait for a worker yet
     graft:p:P:jobs                     zset    the project's jobs
     graft:p:P:jobs:<field>:<value>     zset    the same, by status, type, model or schedule
-    graft:p:P:idempotency:<digest>     hash    what an Idempotency-Key stands for
+    graft:p:P:idempotency:<digest>     hash    the job or schedule that an Idempotency-Key stands for
     graft:p:P:dataset:<id>             hash
     graft:p:P:dataset:<id>:users       set     live jobs that read it
     graft:p:P:datasets                 zset
@@ -21,6 +21,12 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:model:<name>:aliases     hash    alias → version
     graft:p:P:model:<name>:alias:<a>   stream  its history
     graft:p:P:models                   zset
+    graft:p:P:schedule:<id>            hash    the schedule, and which occurrence is next
+    graft:p:P:schedule:<id>:occurrences zset   nominal times that have been decided
+    graft:p:P:schedule:<id>:waiting    zset    those of them that still wait for their job
+    graft:p:P:schedule:<id>:occurrence:<ms> hash
+    graft:p:P:schedule:<id>:users      set     its live jobs
+    graft:p:P:schedules                zset
 
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
@@ -29,11 +35,12 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:claim:<token>                hash    what a claim answered, for as long as a lease
     graft:projects                     set     every project that ever had a job
     graft:sweep                        string  lives while no sweep is due
+    graft:schedules                    zset    schedules, by when to look at them
     graft:workers                      hash    each worker's last sign of life
 
-`graft:delayed` and `graft:leases` span projects: their members are `P/<id>`. Wherever a job's id stands a shard's may,
-but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from their job's
-(`_prelude.lua`), as a job may have thousands of them.
+`graft:delayed`, `graft:leases` and `graft:schedules` span projects: their members are `P/<id>`. Wherever a job's id
+stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from
+their job's (`_prelude.lua`), as a job may have thousands of them.
 
 Objects, all immutable, below the project:
 
@@ -51,6 +58,7 @@ from typing import Final
 
 DELAYED: Final = "graft:delayed"
 LEASES: Final = "graft:leases"
+SCHEDULES: Final = "graft:schedules"
 WORKERS: Final = "graft:workers"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
@@ -190,3 +198,29 @@ def model_aliases(project: str, name: str) -> str:
 
 def alias_history(project: str, name: str, alias: str) -> str:
     return f"{model(project, name)}:alias:{alias}"
+
+
+def schedules(project: str) -> str:
+    return f"graft:p:{project}:schedules"
+
+
+def schedule(project: str, schedule_id: str) -> str:
+    return f"graft:p:{project}:schedule:{schedule_id}"
+
+
+def schedule_users(project: str, schedule_id: str) -> str:
+    """Live jobs of the schedule."""
+    return f"{schedule(project, schedule_id)}:users"
+
+
+def occurrences(project: str, schedule_id: str) -> str:
+    return f"{schedule(project, schedule_id)}:occurrences"
+
+
+def waiting_occurrences(project: str, schedule_id: str) -> str:
+    return f"{schedule(project, schedule_id)}:waiting"
+
+
+def occurrence(project: str, schedule_id: str, nominal_ms: int | str) -> str:
+    """`%s` stands for the nominal time in a script's template."""
+    return f"{schedule(project, schedule_id)}:occurrence:{nominal_ms}"

@@ -11,6 +11,7 @@ from shared.database import Database
 from shared.datasets import DatasetStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
@@ -32,6 +33,7 @@ class Services:
     shards: ShardStore
     datasets: DatasetStore
     models: ModelStore
+    schedules: ScheduleStore
     workers: WorkerStore
 
 
@@ -53,6 +55,11 @@ def build(settings: Settings) -> Services:
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
         datasets=DatasetStore(redis),
         models=ModelStore(redis),
+        schedules=ScheduleStore(
+            redis,
+            max_schedules=settings.max_schedules,
+            idempotency_seconds=settings.idempotency_seconds,
+        ),
         workers=WorkerStore(redis),
     )
 

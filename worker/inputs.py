@@ -19,6 +19,7 @@ from shared.services import Services
 from shared.signing import BadSignature, Signed
 from shared.storage import Object
 from shared.tables import Piece, footer
+from worker.artifacts import ArtifactCache
 from worker.handlers.base import Assignment, ModelFile, TableFiles
 
 log = logs.get(__name__)
@@ -257,7 +258,9 @@ def _changed(key: str) -> InvalidInput:
 def _model(services: Services, project: str, ref: str, path: Path) -> ModelFile:
     name, number = services.models.resolve(project, ref)
     artifact = services.models.artifact(project, name, number)
-    content = services.objects.get_bytes(artifact.key)
+    settings = services.settings
+    cache = ArtifactCache(settings.temp_dir / "graft-artifacts", settings.artifact_cache_bytes)
+    content = cache.content(artifact.sha256, lambda: services.objects.get_bytes(artifact.key))
     services.signer.verify(
         Signed(project, name, artifact.job_id, artifact.sha256), artifact.signature, content
     )

@@ -202,7 +202,7 @@ def resolve(spec: EstimatorSpec, task: Task) -> tuple[Loss, Optimizer | None]:
 
 def refusal(field: str, sentence: str, *, entry: str = "") -> PydanticCustomError:
     """An error that names a field of the model it is raised in, or one entry of a field that is an object;
-    `api.problems` appends it to the pointer."""
+    `shared.contracts.refusals` appends it to the pointer."""
     return PydanticCustomError(
         "refused", "{sentence}", {"field": field, "entry": entry, "sentence": sentence}
     )

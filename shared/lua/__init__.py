@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+SHARED = ("_prelude", "_occurrences")
+"""What stands before every script: ways to change a job, and to decide what becomes of an occurrence."""
+
 
 @cache
 def source(name: str) -> str:
-    """The text of `<name>.lua`, with the shared prelude (`_prelude.lua`) before it."""
+    """The text of `<name>.lua`, with what all scripts share before it."""
     folder = files(__name__)
-    return (folder / "_prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
+    return "".join((folder / f"{part}.lua").read_text() for part in (*SHARED, name))

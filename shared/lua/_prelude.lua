@@ -14,9 +14,9 @@ local function turn()
   return string.format('%.0f', time[1] * 1000000 + time[2] + turns)
 end
 
--- Apply field, value pairs (ARGV from `first` on) to a hash.
-local function set_fields(key, first)
-  for i = first, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+-- Apply field, value pairs (ARGV from `first` to `last` or its end) to a hash.
+local function set_fields(key, first, last)
+  for i = first, last or #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
 end
 
 -- Every change of a job raises its revision (its ETag).

@@ -1,10 +1,13 @@
 -- Accept a job: idempotency, quota, existence of what it uses, hash, indexes and wake-up in one step.
 --
 -- KEYS  1 job  2 events  3 index: queued  4 index: running  5 ready  6 ready of the project  7 Celery list
---       8 idempotency  9 projects  then `n_indexes` other indexes, then pairs: record that must exist, set of its users
+--       8 idempotency  9 projects  then `n_indexes` other indexes, then `n_uses` pairs: record that must exist, set of
+--       its users; then, if the job is a schedule's occurrence, its keys (see _occurrences.lua)
 -- ARGV  1 job id  2 project  3 most live jobs  4 digest of the body ('' without an Idempotency-Key)
---       5 seconds to keep it  6 wake-up  7 n_indexes  8.. field, value of the hash
+--       5 seconds to keep it  6 wake-up  7 n_indexes  8 n_uses  9 n_fields  then field, value of the hash,
+--       then the occurrence's arguments
 -- Returns {'accepted', id} | {'replayed', id} | {'mismatch'} | {'quota'} | {'gone', position of the missing record}
+--         | {'decided'} (the occurrence is not this caller's to decide any more) | {'overlaps'}
 local id, project, digest = ARGV[1], ARGV[2], ARGV[4]
 local job, idempotency = KEYS[1], KEYS[8]
 
@@ -14,20 +17,25 @@ if digest ~= '' then
   if seen[1] == digest then return {'replayed', seen[2]} end
   if seen[1] then return {'mismatch'} end
 end
+local first_use = 10 + tonumber(ARGV[7])
+local last_use = first_use - 1 + 2 * tonumber(ARGV[8])
+local last_field = 9 + 2 * tonumber(ARGV[9])
+local occurrence = KEYS[last_use + 1] and occurrence_at(last_use + 1, last_field + 1)
+if occurrence and not is_undecided(occurrence) then return {'decided'} end
+if occurrence and overlaps(occurrence) then return {'overlaps'} end
 if redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[3]) then return {'quota'} end
 
-local first_use = 10 + tonumber(ARGV[7])
-for i = first_use, #KEYS, 2 do
+for i = first_use, last_use, 2 do
   if redis.call('EXISTS', KEYS[i]) == 0 then return {'gone', (i - first_use) / 2} end
 end
 
 local now = now_ms()
 local uses = {}
-for i = first_use, #KEYS, 2 do
+for i = first_use, last_use, 2 do
   redis.call('SADD', KEYS[i + 1], id)
   uses[#uses + 1] = KEYS[i + 1]
 end
-set_fields(job, 8)
+set_fields(job, 10, last_field)
 redis.call('HSET', job, 'id', id, 'project', project, 'status', 'queued', 'attempt', 0, 'interruptions', 0,
   'created_at', now, 'revision', 1, 'uses', table.concat(uses, ' '))
 redis.call('ZADD', KEYS[3], 0, id)
@@ -38,6 +46,7 @@ if digest ~= '' then
   redis.call('HSET', idempotency, 'digest', digest, 'job', id)
   redis.call('EXPIRE', idempotency, ARGV[5])
 end
+if occurrence then decide(occurrence, 'job', id) end
 make_ready(KEYS[5], KEYS[6], project, id)
 redis.call('LPUSH', KEYS[7], ARGV[6])
 return {'accepted', id}

@@ -1,4 +1,4 @@
-"""What must hold after every fault, read from Redis and the store: I1-I7, I9 and I11 of docs/reliability.md."""
+"""What must hold after every fault, read from Redis and the store: I1-I7 and I9-I11 of docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def check_invariants(services: Services, acknowledged: Collection[str], *, all_e
         ):
             wrong.append(f"{problem}: {job_id} is {job.record['status']}, {_told(job)}")
     wrong += _counters(services, jobs)
+    wrong += _occurrences(services, jobs)
     if all_ended:
         wrong += [f"I8 {job_id} has not ended" for job_id, job in jobs.items() if not _ended(job)]
         wrong += _leftovers(services)
@@ -169,6 +170,21 @@ def _counters(services: Services, jobs: dict[str, _Found]) -> list[str]:
         if state not in TERMINAL
     )
     return [] if live == counted else [f"I6 the quota counts {counted} live jobs, there are {live}"]
+
+
+def _occurrences(services: Services, jobs: dict[str, _Found]) -> list[str]:
+    """I10: an occurrence has one job if it was submitted, else none; and every job of a schedule is an occurrence's."""
+    wrong, named = [], Counter[str]()
+    for schedule_id in services.database.zrange(keys.schedules(PROJECT), 0, -1):
+        for _, occurrence in services.schedules.occurrences(PROJECT, schedule_id, limit=1_000)[0]:
+            named.update([occurrence.job] if occurrence.job else [])
+            if (occurrence.status == "submitted") != (occurrence.job in jobs):
+                wrong.append(f"I10 {schedule_id} at {occurrence.scheduled_for}: {occurrence}")
+        scheduled = [job_id for job_id, job in jobs.items() if job.record.get("schedule") == schedule_id]
+        wrong += [
+            f"I10 {job_id} is of {named[job_id]} occurrences" for job_id in scheduled if named[job_id] != 1
+        ]
+    return wrong
 
 
 def _leftovers(services: Services) -> list[str]:

@@ -106,6 +106,7 @@ class Rig:
             **TIMES,
             "GRAFT_SIGNING_KEY": secrets.token_hex(16),
             "GRAFT_API_KEYS": self.api_key,
+            "GRAFT_S3_ALLOWED_BUCKETS": self.store.settings["GRAFT_S3_BUCKET"],
         }
         self.failpoints = directory / "failpoints"
         self.failpoints.mkdir()

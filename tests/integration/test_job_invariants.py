@@ -10,7 +10,8 @@ lets attempts stall and write too late. Nothing in it waits: leases and delays a
     I5   attempts only grow, up to `max_attempts`
 
 `_Seen` is what Redis holds, `_Expected` the model beside it. HYPOTHESIS_PROFILE=soak runs for longer.
-tests/integration/test_mutants.py shows that the machine notices when a guard is missing.
+tests/integration/test_occurrence_invariants.py adds schedules, and I10. tests/integration/test_mutants.py shows that
+the machines notice when a guard is missing.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from hypothesis.stateful import (
 )
 
 from graft.stack import RunningServer
-from shared import datasets, jobs, keys, shards
+from shared import datasets, jobs, keys, schedules, shards
 from shared import services as composition
 from shared.config import Settings
 from shared.database import Database
@@ -49,10 +50,11 @@ from shared.jobs import JobStore, Lease, NewJob, NewVersion
 from shared.queue import PRIORITIES, queue_name, wake_up
 from shared.services import Services
 from shared.states import LIVE, TERMINAL, TRANSITIONS, JobState
-from worker.upkeep import dispatcher, rescuer
+from tests.support.schedules import a_dataset
+from worker.upkeep import dispatcher, rescuer, scheduler
 
 PROJECTS = ("blue", "red")
-DATASETS = ("ds_0", "ds_1")
+DATASETS = tuple(f"ds_{number:026}" for number in range(2))
 MODEL = "churn"
 MOST_LIVE_JOBS = 3
 MOST_INTERRUPTIONS = 1
@@ -80,6 +82,7 @@ class World:
     services: Services
     tokens: Tokens
     rescue: Callable[[Services], None]
+    work_off: Callable[[Services], None]
 
 
 class Tokens:
@@ -124,8 +127,9 @@ def world_on(
         jobs=store,
         shards=module(shards).ShardStore(database, lease_seconds=settings.lease_seconds),
         datasets=module(datasets).DatasetStore(database),
+        schedules=module(schedules).ScheduleStore(database, max_schedules=10, idempotency_seconds=60),
     )
-    return World(services, tokens, module(rescuer).run)
+    return World(services, tokens, module(rescuer).run, module(scheduler).work_off)
 
 
 @pytest.mark.timeout(24 * 3600 if PROFILE is PROFILES["soak"] else 300)
@@ -483,7 +487,7 @@ class JobHistory(RuleBasedStateMachine):
     def a_dataset_comes_or_goes(self, project: str, dataset: str, comes: bool) -> None:
         call = partial(self.services.datasets.delete, project, dataset)
         if comes:
-            self.services.datasets.create(project, dataset, name="n", format="csv", columns=[], files=[])
+            a_dataset(self.services, dataset, project)
             self.datasets.add((project, dataset))
         elif (project, dataset) not in self.datasets:
             self._refused(NotFound, call)

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from graft.stack import RunningServer
 from tests.integration.test_job_invariants import AT_LENGTH, JobHistory, World, world_on
+from tests.integration.test_occurrence_invariants import OccurrenceHistory
 from tests.integration.test_shard_invariants import ShardHistory
 from tests.support.mutants import Mutant
 
@@ -249,6 +250,79 @@ MUTANTS = [
     ),
 ]
 
+DECIDED_BY_ANOTHER = "if occurrence and not is_undecided(occurrence) then return {'decided'} end"
+
+MUTANTS_OF_SCHEDULES = [
+    *mutants_of(
+        "submit",
+        ("gives an occurrence a second job", DECIDED_BY_ANOTHER, ""),
+        ("does not write down which job it has", "if occurrence then decide(occurrence, 'job', id) end", ""),
+        (
+            "lets an occurrence overlap",
+            "if occurrence and overlaps(occurrence) then return {'overlaps'} end",
+            "",
+        ),
+    ),
+    *mutants_of("decide", ("decides again", "if not is_undecided(occurrence) then return 0 end", "")),
+    *mutants_of(
+        "_occurrences",
+        ("goes by a schedule of before", "if held[1] ~= occurrence.revision then return false end", ""),
+        ("decides what is not next", "return held[2] == occurrence.nominal end", "return true end"),
+        (
+            "decides what does not wait any more",
+            "return redis.call('ZSCORE', occurrence.waiting, occurrence.nominal) end",
+            "return true end",
+        ),
+        ("runs one by hand twice", "return redis.call('EXISTS', occurrence.record) == 0", "return true"),
+        (
+            "does not see that a job lives",
+            "if redis.call('SCARD', occurrence.jobs) > 0 then return true end",
+            "",
+        ),
+        (
+            "keeps nobody waiting",
+            "redis.call('ZADD', occurrence.waiting, occurrence.nominal, occurrence.nominal)",
+            "",
+        ),
+        ("keeps them waiting for ever", "redis.call('ZREM', occurrence.waiting, occurrence.nominal)", ""),
+        (
+            "decides the same one over and over",
+            "redis.call('HSET', occurrence.schedule, 'next_at', occurrence.following, 'due_at', occurrence.due)",
+            "redis.call('HSET', occurrence.schedule, 'next_at', occurrence.nominal, 'due_at', occurrence.due)",
+        ),
+        (
+            "forgets what was done last",
+            "redis.call('HSET', occurrence.schedule, 'last_at', occurrence.nominal)",
+            "",
+        ),
+        (
+            "forgets the list",
+            "redis.call('ZADD', occurrence.decided, occurrence.nominal, occurrence.nominal)",
+            "",
+        ),
+        ("never looks again", "if at then redis.call('ZADD', all, at, member) else", "if false then else"),
+        (
+            "does not come back to those that wait",
+            "if redis.call('ZCARD', waiting) > 0 and (not at or tonumber(soon) < tonumber(at)) then at = soon end",
+            "",
+        ),
+    ),
+    *mutants_of(
+        "put_schedule",
+        (
+            "overwrites what has changed meanwhile",
+            "elseif held[1] ~= revision or (held[2] or '') ~= ARGV[5] then",
+            "elseif false then",
+        ),
+    ),
+    Mutant(
+        "the scheduler never gives what waits its job",
+        "worker/upkeep/scheduler.py",
+        "elif not self._try(attempt):",
+        "else:",
+    ),
+]
+
 
 MUTANTS_OF_SHARDS = [
     *mutants_of(
@@ -344,10 +418,11 @@ MUTANTS_OF_SHARDS = [
 HUNTS: list[tuple[Callable[[World], RuleBasedStateMachine], Mutant]] = [
     *((JobHistory, mutant) for mutant in MUTANTS),
     *((ShardHistory, mutant) for mutant in MUTANTS_OF_SHARDS),
+    *((OccurrenceHistory, mutant) for mutant in MUTANTS_OF_SCHEDULES),
 ]
 
 
-@pytest.mark.parametrize("history", [JobHistory, ShardHistory])
+@pytest.mark.parametrize("history", [JobHistory, ShardHistory, OccurrenceHistory])
 def test_the_product_as_it_is_survives_the_hunt(
     history: Callable[[World], RuleBasedStateMachine], redis_server: RunningServer
 ) -> None:

@@ -54,9 +54,9 @@ class _Database:
         self._mutant = mutant
 
     def script(self, name: str) -> Script:
-        """As Database.script. A defect of the prelude is in every script."""
+        """As Database.script. A defect of what all scripts share is in every one."""
         source = lua.source(name)
-        if self._mutant.file in (f"shared/lua/{name}.lua", "shared/lua/_prelude.lua"):
+        if self._mutant.file in {f"shared/lua/{part}.lua" for part in (*lua.SHARED, name)}:
             own = (ROOT / self._mutant.file).read_text()
             source = source.replace(own, self._mutant.applied_to(own))
         script: Script = self._database.register_script(source)

@@ -13,13 +13,14 @@ from shared import logs
 from shared.errors import Temporary
 from shared.services import Services
 from shared.workers import WorkerStatus
-from worker.upkeep import dispatcher, rescuer, sweeper
+from worker.upkeep import dispatcher, rescuer, scheduler, sweeper
 
 log = logs.get(__name__)
 
 CHORES: dict[str, Callable[[Services], None]] = {
     "dispatcher": dispatcher.run,
     "rescuer": rescuer.run,
+    "scheduler": scheduler.run,
     "sweeper": sweeper.run,
 }
 

@@ -5,8 +5,8 @@ What only the rows can show (one class, a column that is all text) fails the job
 
 from __future__ import annotations
 
-from api.checks import batches, training, transfer
-from api.checks.base import Checks
+from shared.checks import batches, training, transfer
+from shared.checks.base import Checks
 from shared.contracts.jobs import AnyJobBody, BatchPredictBody, TrainBody
 from shared.contracts.transfer import EvaluateBody, FineTuneBody, RankSourcesBody, ShiftReportBody
 from shared.errors import InvalidInput
@@ -15,7 +15,7 @@ from shared.services import Services
 
 
 def check(
-    services: Services, project: str, body: AnyJobBody, *, request_id: str, parent: str | None = None
+    services: Services, project: str, body: AnyJobBody, *, request_id: str | None, parent: str | None = None
 ) -> NewJob:
     """A job that can be accepted. Raises InvalidInput with a pointer for each field that is wrong."""
     limit = services.settings.max_timeout_seconds

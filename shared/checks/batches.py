@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.checks.base import Checks, name_of, some
 from shared import storage
+from shared.checks.base import Checks, name_of, some
 from shared.contracts.datasets import Dataset
 from shared.contracts.jobs import BatchPredictBody
 from shared.contracts.models import ModelVersion

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from api.checks.base import Checks, some, types_of
+from shared.checks.base import Checks, some, types_of
 from shared.contracts.jobs import TrainBody
 from shared.contracts.specs import resolve
 

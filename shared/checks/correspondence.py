@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from api.checks.base import Checks, some, types_of
+from shared.checks.base import Checks, some, types_of
 from shared.contracts.datasets import Dataset
 from shared.contracts.models import ModelVersion
 from shared.contracts.transfer import ShiftReportBody

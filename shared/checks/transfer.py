@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from api.checks import correspondence
-from api.checks.base import Checks, name_of, some, types_of
 from shared import datasets
+from shared.checks import correspondence
+from shared.checks.base import Checks, name_of, some, types_of
 from shared.contracts.datasets import Dataset
 from shared.contracts.models import ModelVersion
 from shared.contracts.specs import TREES

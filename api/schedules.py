@@ -1,0 +1,149 @@
+"""Schedules over HTTP: make, look, change, delete, run now, and what came of each occurrence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, g
+from pydantic import ValidationError
+
+from api.auth import project
+from api.idempotency import idempotency
+from api.jobs import accepted
+from api.parameters import OccurrencesQuery, PageQuery, page
+from api.wiring import services
+from shared import scheduled_jobs
+from shared.contracts.base import Page
+from shared.contracts.jobs import Job
+from shared.contracts.refusals import invalid
+from shared.contracts.schedules import (
+    Occurrence,
+    OccurrencePage,
+    Schedule,
+    ScheduleBody,
+    SchedulePage,
+    SchedulePatch,
+)
+from shared.errors import Conflict, InvalidInput
+from shared.schedule_records import Decision, Standing, to_schedule
+from shared.schedules import first_ms
+from shared.timetable import timetable
+
+blueprint = APIBlueprint("schedules", __name__, url_prefix="/v1/schedules", tag="Schedules")
+
+_TRIES = 5
+
+
+@blueprint.post("")
+@blueprint.input(ScheduleBody, arg_name="body")
+@blueprint.output(Schedule, status_code=201)
+@blueprint.doc(responses={429: ""})
+def create_schedule(body: ScheduleBody) -> Response:
+    """Make a schedule.
+
+    `job` is checked as `POST /v1/jobs` would check it at the next occurrence. With an `Idempotency-Key` header the same
+    key and body return the first schedule again for 24 hours.
+    """
+    owner = project("submit")
+    _expect_occurrences(body)
+    scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
+    made, replayed = services().schedules.create(owner, body, idempotency=idempotency())
+    response = Response(to_schedule(made).model_dump_json(), 201, mimetype="application/json")
+    response.headers["Location"] = f"/v1/schedules/{made.id}"
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+@blueprint.get("")
+@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.output(SchedulePage)
+def list_schedules(query: PageQuery) -> Page[Schedule]:
+    """List schedules, newest first."""
+    found, more = services().schedules.page(project("read"), limit=query.limit, after=query.after)
+    return page([to_schedule(item) for item in found], more, found[-1].id if found else None)
+
+
+@blueprint.get("/<schedule_id>")
+@blueprint.output(Schedule)
+@blueprint.doc(responses=[404])
+def get_schedule(schedule_id: str) -> Schedule:
+    """Look at a schedule."""
+    return to_schedule(services().schedules.get(project("read"), schedule_id))
+
+
+@blueprint.patch("/<schedule_id>")
+@blueprint.input(SchedulePatch, arg_name="patch")
+@blueprint.output(Schedule)
+@blueprint.doc(responses={404: "", 409: "Others are changing it."})
+def update_schedule(schedule_id: str, patch: SchedulePatch) -> Schedule:
+    """Change a schedule; what is left out stays. It does not look back: what is over is not done anew."""
+    owner = project("submit")
+    changes = patch.model_dump(exclude_unset=True)
+
+    def changed(seen: Standing) -> ScheduleBody:
+        body = _validated({**seen.body.model_dump(), **changes})
+        if "job" in changes:  # else a schedule whose job is refused by now could not even be paused
+            scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
+        return body
+
+    return to_schedule(services().schedules.update(owner, schedule_id, changed))
+
+
+@blueprint.delete("/<schedule_id>")
+@blueprint.output({}, status_code=204)
+@blueprint.doc(responses=[404])
+def delete_schedule(schedule_id: str) -> tuple[str, int]:
+    """Delete a schedule and the list of its occurrences. Its jobs go on."""
+    services().schedules.delete(project("submit"), schedule_id)
+    return "", 204
+
+
+@blueprint.post("/<schedule_id>/run")
+@blueprint.output(Job, status_code=202)
+@blueprint.doc(responses={404: "", 409: "Others are changing it.", 429: ""})
+def run_schedule(schedule_id: str) -> Response:
+    """Submit the schedule's job now, whether or not it is paused or another of its jobs runs.
+
+    It is an occurrence (`manual`) whose nominal time is now. `Idempotency-Key` as for a job.
+    """
+    owner = project("submit")
+    for _ in range(_TRIES):
+        standing = services().schedules.get(owner, schedule_id)
+        now = services().schedules.now_ms()
+        new = scheduled_jobs.job_at(services(), standing, now, request_id=g.request_id)
+        call = services().schedules.call(
+            standing, Decision(nominal_ms=now, how="manual", status="submitted", at_ms=now)
+        )
+        try:
+            job_id, replayed = services().jobs.submit(new, idempotency=idempotency(), occurrence=call)
+        except Conflict:  # it has just been changed, or another run has this very millisecond
+            continue
+        return accepted(owner, job_id, replayed=replayed)
+    raise Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")
+
+
+@blueprint.get("/<schedule_id>/occurrences")
+@blueprint.input(OccurrencesQuery, location="query", arg_name="query")
+@blueprint.output(OccurrencePage)
+@blueprint.doc(responses=[404])
+def list_occurrences(schedule_id: str, query: OccurrencesQuery) -> Page[Occurrence]:
+    """What came of the schedule's occurrences, newest first; the newest 1,000 are kept."""
+    found, more = services().schedules.occurrences(
+        project("read"), schedule_id, limit=query.limit, after=query.after
+    )
+    return page([item for _, item in found], more, found[-1][0] if found else None)
+
+
+def _validated(fields: dict[str, Any]) -> ScheduleBody:
+    try:
+        return ScheduleBody.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def _expect_occurrences(body: ScheduleBody) -> None:
+    """A schedule that can never fire is a mistake."""
+    if first_ms(body, timetable("", body), services().schedules.now_ms()) is None:
+        raise InvalidInput.at("/end" if body.end else "/cron", "there is no occurrence left")
