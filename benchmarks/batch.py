@@ -15,7 +15,8 @@ children is held to core 0, and so is the Pipeline in its turn. Figures are medi
     store     moving the table out of the object store with plain boto3, which no attempt can be spared
 
 CSV stands beside a loop that only parses the file with pyarrow, its types given. `--workers 2` starts two worker
-processes, each with a core of its own: compare its attempts with those of one. `--rivals` names a Python that has
+processes, each with a core of its own: compare its attempts with those of one, both with `--shard-rows 125000`, as
+a million rows are one shard otherwise (`benchmarks.scaling` does so for more). `--rivals` names a Python that has
 the others, made for instance by
 
     python -m venv /tmp/rivals
@@ -36,6 +37,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -80,8 +82,9 @@ def run(chosen: argparse.Namespace, folder: Path, graft: Service) -> None:
             f"{'':<30}{'bare':>8}{'child':>8}{'attempt':>9}{'job':>8}{'bare/child':>12}{'bare/attempt':>14}{'MB':>7}"
         )
         for family, bare in models:
-            graft.score(family.ref, dataset, chosen.rows, **LEAN)  # once unmeasured: caches, first imports
-            measured(graft, family, dataset, bare, X, chosen.rounds)
+            body = {**LEAN, "shard_rows": chosen.shard_rows}
+            graft.score(family.ref, dataset, chosen.rows, **body)  # once unmeasured: caches, first imports
+            measured(graft, family, dataset, bare, X, chosen.rounds, body)
             if chosen.rivals and family.bare_rows is None:
                 beside(chosen.rivals, path, bare, chosen)
         if format == "csv" and "scaler + linear" in chosen.families:
@@ -96,7 +99,9 @@ def prepared(graft: Service, family: Family, folder: Path) -> tuple[Family, Path
     return family, folder / f"{family.ref}.joblib"
 
 
-def measured(graft: Service, family: Family, dataset: str, bare: Path, X: np.ndarray, rounds: int) -> None:
+def measured(
+    graft: Service, family: Family, dataset: str, bare: Path, X: np.ndarray, rounds: int, body: dict[str, Any]
+) -> None:
     pipeline = joblib.load(bare)
     few = X[: family.bare_rows]
     alone: list[float] = []
@@ -104,7 +109,7 @@ def measured(graft: Service, family: Family, dataset: str, bare: Path, X: np.nda
     for _ in range(rounds):
         with on_core_0():
             alone.append(timed(lambda: pipeline.predict(few)) * len(X) / len(few))
-        jobs.append(graft.score(family.ref, dataset, len(X), **LEAN))
+        jobs.append(graft.score(family.ref, dataset, len(X), **body))
     seconds = statistics.median(alone)
     child, attempt, job = (
         statistics.median(getattr(j, n) for j in jobs) for n in ("child", "attempt", "http")
@@ -181,6 +186,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--formats", type=_several, default=["parquet", "csv"])
     parser.add_argument("--families", type=_several, default=list(FAMILIES))
     parser.add_argument("--workers", type=int, default=1, choices=range(1, (os.cpu_count() or 1) + 1))
+    parser.add_argument("--shard-rows", type=int)
     parser.add_argument("--rivals", type=Path, metavar="PYTHON")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--millions", type=int, default=10, help="rows of the larger table of --memory")

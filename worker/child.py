@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import threadpoolctl
 
 from shared import logs
@@ -51,6 +52,7 @@ def main(
     _die_with_supervisor(lifeline)
     logs.configure(settings["log_level"], process="child")
     report = Report(connection, Path(assignment["workdir"]), settings["checkpoint_seconds"])
+    pa.set_cpu_count(settings["threads"])
     logging.captureWarnings(True)
     logging.getLogger().addHandler(_Forward(report))
     with (

@@ -15,11 +15,20 @@ def batch_predict(checks: Checks, body: BatchPredictBody) -> str:
     for uri, pointer in ((body.input.uri, "/input/uri"), (body.output.uri, "/output/uri")):
         if uri is not None:
             _bucket(checks, uri, pointer)
+    if body.output.decision and model and not _decides(model):
+        checks.wrong("/output/decision", "only linear, SVM and network classifiers have decision scores")
     if body.input.dataset is not None:
         dataset = checks.dataset(body.input.dataset, "/input/dataset")
         if dataset:
             _scorable(checks, body, dataset, model)
     return name_of(body.model)
+
+
+def _decides(model: ModelVersion) -> bool:
+    """By the version's record; of what it does not tell the plan of the job finds out."""
+    composed = model.estimator.get("strategy") in ("blend", "stack")
+    trees = model.estimator.get("kind") in ("random_forest", "gradient_boosting")
+    return model.task == "classification" and not composed and not trees
 
 
 def _bucket(checks: Checks, uri: str, pointer: str) -> None:

@@ -49,10 +49,14 @@ class Blend:
 
     def outputs(self, table: Table) -> Outputs:
         """(n, classes) probabilities, or (n,) amounts. Members that share an encoder share its matrix."""
-        total = np.zeros((table.num_rows, self.classes) if self.classes else table.num_rows)
         matrices: dict[int, Matrix] = {}
-        for member in self.members:
-            found = _predicted(member.model, table, matrices)
+        return self.combined([_predicted(member.model, table, matrices) for member in self.members])
+
+    def combined(self, predictions: Sequence[Prediction]) -> Outputs:
+        """The same of what the members have predicted, in their order."""
+        rows = len(predictions[0].values)
+        total = np.zeros((rows, self.classes) if self.classes else rows)
+        for member, found in zip(self.members, predictions, strict=True):
             if found.probabilities is not None:
                 said = sharpened(found.probabilities, member.sharpness)
                 total[:, list(member.places)] += member.weight * said
@@ -71,7 +75,11 @@ class Stack:
 
     def outputs(self, table: Table) -> Outputs:
         """(n, classes) probabilities, or (n,) amounts."""
-        inputs = stack_inputs(self.base, self.base.predict(table))
+        return self.combined(self.base.predict(table))
+
+    def combined(self, prediction: Prediction) -> Outputs:
+        """The same of what the base has predicted."""
+        inputs = stack_inputs(self.base, prediction)
         decision = inputs @ self.head.weights.astype(np.float64) + self.head.bias
         return softmax(decision) if self.classes else np.asarray(decision[:, 0], np.float64)
 

@@ -76,7 +76,10 @@ class Model:
         `Encoder.transform` does."""
         if not isinstance(self.estimator, Composite):
             return self.predict_encoded(self.encoder.transform(table))
-        outputs = self.estimator.outputs(table)
+        return self.from_composite(self.estimator.outputs(table))
+
+    def from_composite(self, outputs: npt.NDArray[np.float64]) -> Prediction:
+        """What a composite's outputs mean."""
         return Prediction(outputs) if self.task == "regression" else self._likeliest(outputs)
 
     def predict_encoded(self, X: Matrix) -> Prediction:
@@ -101,6 +104,11 @@ class Model:
             spread[:, known] = found
             found = spread
         return self._likeliest(found)
+
+    @property
+    def has_decision(self) -> bool:
+        """Whether predictions come with a score for each label by which it was chosen."""
+        return self.task == "classification" and isinstance(self.estimator, Network)
 
     def labels(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Positions in `classes` as the labels themselves."""

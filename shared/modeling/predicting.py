@@ -2,6 +2,7 @@
 
     network behind a scaler   one pass, the scaling in its weights (`folding`)
     histogram boosting        a block of rows against each split (`boosting`)
+    blends and stacks         of these
     everything else           `Model.predict`: a kernel's blocks or a forest's trees take nearly all of the time
 
 Only what is asked for is computed: probabilities cost as much as a linear model's decision.
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from shared.modeling.boosting import Boosting, boosting
 from shared.modeling.columns import Table
+from shared.modeling.composite import Blend, Stack
 from shared.modeling.filling import Filler, Unfit, filler
 from shared.modeling.folding import FoldedNetwork, folded
 from shared.modeling.model import Model, Prediction
@@ -33,8 +35,14 @@ def predictor(model: Model, *, probabilities: bool) -> Predictor:
 
     Without `probabilities` a prediction may leave them out.
     """
-    filling = filler(model.encoder)
     estimator = model.estimator
+    if isinstance(estimator, Blend):
+        parts = [predictor(member.model, probabilities=True) for member in estimator.members]
+        return lambda table: model.from_composite(estimator.combined([part(table) for part in parts]))
+    if isinstance(estimator, Stack):
+        base = predictor(estimator.base, probabilities=True)
+        return lambda table: model.from_composite(estimator.combined(base(table)))
+    filling = filler(model.encoder)
     if filling is not None and isinstance(estimator, Network):
         if network := folded(estimator, filling):
             return _filled(model, filling, lambda X: _of_network(model, network, X, probabilities))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.tables.contracts import Limits, Profile
 from shared.tables.csv_reader import profile_csv
-from shared.tables.jsonl_reader import profile_jsonl
+from shared.tables.jsonl_profile import profile_jsonl
 from shared.tables.parquet_reader import profile_parquet
 
 if TYPE_CHECKING:

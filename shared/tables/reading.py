@@ -14,7 +14,8 @@ from shared.tables.contracts import Limits, Piece
 from shared.tables.conversion import iso_text
 from shared.tables.csv_account import read_csv_rows
 from shared.tables.csv_reader import read_csv
-from shared.tables.jsonl_reader import read_jsonl, read_jsonl_rows
+from shared.tables.jsonl_account import read_jsonl_rows
+from shared.tables.jsonl_reader import read_jsonl
 from shared.tables.parquet_reader import read_parquet
 from shared.tables.rows import Rows
 

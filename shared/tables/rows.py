@@ -91,16 +91,25 @@ class LineCounter:
         self._at = 0
         self._line = 1
         self._after_cr = False
+        self._within = (0, 0, 1)
         self._file = open_text(path, limits)
 
     def line(self, block: Block, start: int) -> int:
-        """The line that holds byte `start` of the block. Blocks may be asked about in their order only."""
+        """The line that holds byte `start` of the block, at which a row starts.
+
+        Blocks may be asked about in their order only; within one, asking in order saves time.
+        """
         while self._at < block.offset:
             chunk = self._file.read(min(block.offset - self._at, _CHUNK_BYTES))
             self._line += _breaks(chunk, after_cr=self._after_cr)
             self._after_cr = chunk.endswith(b"\r")
             self._at += len(chunk)
-        return self._line + _breaks(bytes(block.data[:start]), after_cr=self._after_cr)
+        offset, seen, line = self._within
+        if offset != block.offset or start < seen:
+            seen, line = 0, self._line
+        line += _breaks(bytes(block.data[seen:start]), after_cr=self._after_cr and seen == 0)
+        self._within = (block.offset, start, line)
+        return line
 
     def __enter__(self) -> Self:
         return self

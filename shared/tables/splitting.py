@@ -19,7 +19,7 @@ from shared.tables.compression import compression_of
 from shared.tables.contracts import Limits, Piece, Range
 from shared.tables.csv_reader import header_end
 from shared.tables.csv_rows import Positions, csv_row_end, csv_row_ends
-from shared.tables.jsonl_reader import jsonl_row_end, jsonl_row_ends
+from shared.tables.jsonl_lines import jsonl_row_end, jsonl_row_ends
 from shared.tables.parquet_reader import opened
 
 if TYPE_CHECKING:

@@ -174,6 +174,57 @@ def test_a_prefix_is_scored_where_it_lies_and_the_output_reads_as_a_dataset(
     assert manifest["schema_sha256"] == graft.output(job["id"])["schema_sha256"]
 
 
+def test_rows_of_a_prefix_are_skipped_for_every_kind_of_fault(
+    graft: Graft, model: str, stack: RunningStack
+) -> None:
+    client = s3(stack.store.settings)
+    broken_lines = [b'{"f0": 5, "f1": 3, "f2": 1, "f3": 0}'] * 6
+    broken_lines[1] = b'{"f0": 5, "f1": "x", "f2": 1, "f3": 0}'
+    broken_lines[4] = b'{"f0": 5,'
+    files = {
+        "csv": b"f0,f1,f2,f3\n5,3,1,0\n\n5,x,1,0\n5,3,1\n6,3,4,1\n6,\xff,4,1\n",
+        "jsonl": b"\n".join(broken_lines),
+    }
+    wanted = {
+        "csv": [(2, 4, "f1"), (3, 5, None), (5, 7, None)],
+        "jsonl": [(2, 2, "f1"), (5, 5, None)],
+    }
+    for format, content in files.items():
+        client.put_object(Bucket=USER_BUCKET, Key=f"faulty/{format}/a.{format}", Body=content)
+        body = batch("", input={"uri": f"s3://{USER_BUCKET}/faulty/{format}/"}, output={"row_numbers": True})
+        job = graft.run({**body, "on_bad_row": "skip", "max_error_rate": 0.7})
+        manifest = graft.output(job["id"])
+        lines = [json.loads(line) for line in httpx.get(manifest["errors"]["url"]).text.splitlines()]
+        assert [(line["row"], line["line"], line["column"]) for line in lines] == wanted[format]
+        assert {line["file"] for line in lines} == {f"a.{format}"}
+        output = fetched(manifest)
+        failed = {row for row, _, _ in wanted[format]}
+        total = job["counts"]["total"]
+        assert output["_row"].to_pylist() == [row for row in range(1, total + 1) if row not in failed]
+        assert set(output["_file"].to_pylist()) == {f"a.{format}"}
+        error = graft.failed(body)
+        assert error["code"] in {"ragged_row", "bad_row", "mixed_types", "invalid_utf8"}
+
+
+def test_decision_scores_are_written_if_asked_for(graft: Graft, model: str) -> None:
+    dataset = graft.dataset(numbered(), kind=PARQUET)
+    output = {"columns": "none", "probabilities": False, "decision": True}
+    found = fetched(graft.output(graft.run(batch(dataset, output=output))["id"]))
+    names = ["decision_setosa", "decision_versicolor", "decision_virginica"]
+    assert found.schema.names == ["prediction", *names]
+    scores = zip(*(found[name].to_pylist() for name in names), strict=True)
+    labels = [name.removeprefix("decision_") for name in names]
+    assert found["prediction"].to_pylist() == [labels[row.index(max(row))] for row in scores]
+
+
+def test_decision_scores_of_trees_are_refused(graft: Graft, model: str) -> None:
+    estimator = {"kind": "gradient_boosting", "n_estimators": 5}
+    graft.run(train_body(graft.dataset(tables.iris()), "grove", estimator=estimator))
+    dataset = graft.dataset(numbered())
+    body = batch(dataset, model="grove", output={"decision": True})
+    assert graft.refused(body) == ["/output/decision"]
+
+
 def test_a_prefix_of_compressed_text_is_scored(graft: Graft, model: str, stack: RunningStack) -> None:
     client = s3(stack.store.settings)
     for number, (codec, suffix) in enumerate((("gzip", "gz"), ("zstd", "zst"))):

@@ -16,6 +16,8 @@ from shared.errors import InvalidInput
 from shared.modeling import Model, Prediction, predictor
 from shared.modeling.boosting import _below, boosting
 from shared.modeling.columns import column_type
+from shared.modeling.composite import Stack, blended, composite
+from shared.modeling.network import Layer
 from worker.learning.data import Labelled, labelled
 from worker.learning.estimators import fit_model
 
@@ -94,6 +96,26 @@ def test_amounts_are_the_model_s(kind: str) -> None:
     rows = table(1, gaps=0.1)
     found = predictor(model, probabilities=False)(rows).values
     assert found == pytest.approx(model.predict(rows).values, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("target", ["label", "amount"])
+def test_blends_and_stacks_predict_as_the_model_does(target: str) -> None:
+    kinds = KINDS if target == "label" else REGRESSORS
+    members = [fitted(kinds[kind], table(0), target) for kind in ("linear", "network", "boosting")]
+    classes = members[0].classes
+    blend = blended(members[0], [(member, 1.0, 1.3) for member in members], classes)
+    width = len(classes) or 1
+    random = np.random.default_rng(0)
+    head = Layer(random.standard_normal((width, width)).astype(np.float32), np.zeros(width, np.float32))
+    rows = table(1, gaps=0.1)
+    for base in (*members, blend):
+        stack = composite(base, Stack(base, head, len(classes)), classes)
+        for model in (blend, stack):
+            fast, slow = predictor(model, probabilities=True)(rows), model.predict(rows)
+            if target == "label":
+                same(fast, slow)
+            else:
+                assert fast.values == pytest.approx(slow.values, rel=1e-5, abs=1e-4)
 
 
 @settings(max_examples=15, deadline=None)

@@ -12,7 +12,8 @@ import pytest
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.tables import Limits, Profile, preview, profile, read, read_all
-from shared.tables.jsonl_reader import profile_jsonl, read_jsonl
+from shared.tables.jsonl_profile import profile_jsonl
+from shared.tables.jsonl_reader import read_jsonl
 
 DEFAULT = Limits()
 

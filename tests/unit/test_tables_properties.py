@@ -19,7 +19,7 @@ from shared.errors import InvalidInput
 from shared.tables import Limits, canonical_type, open_writer, profile, read, read_all
 from shared.tables.conversion import MISSING
 from shared.tables.csv_reader import profile_csv, read_csv
-from shared.tables.jsonl_reader import profile_jsonl
+from shared.tables.jsonl_profile import profile_jsonl
 
 generated = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

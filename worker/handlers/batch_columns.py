@@ -32,7 +32,10 @@ def check_columns(
     inputs = [item["name"] for item in model.schema()["inputs"]]
     if missing := [name for name in inputs if name not in names]:
         raise InvalidInput(f"the input lacks the columns {', '.join(missing)}", code="missing_columns")
-    added = [PREDICTION, *(probability_column(label) for label in model.classes), *decision_columns(model)]
+    if spec["output"].get("decision") and not model.has_decision:
+        raise InvalidInput("the model has no decision scores; leave out output.decision", code="no_decision")
+    added = [PREDICTION, *(probability_column(label) for label in model.classes)]
+    added += decision_columns(model) if spec["output"].get("decision") else []
     added += ROW_COLUMNS if spec["output"].get("row_numbers") else []
     if clash := [name for name in added if name in kept]:
         raise InvalidInput(

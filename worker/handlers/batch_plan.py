@@ -6,9 +6,11 @@ Of Parquet files only the footers are there; of others, every byte is looked at 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from shared.contracts.tables import ColumnType, Format
 from shared.errors import InvalidInput
+from shared.modeling import Model
 from shared.tables import columns_of, joint_columns, profile, split
 from worker.handlers.base import Assignment, Context, Outcome, Shard, TableFiles
 from worker.handlers.batch_columns import check_columns
@@ -25,7 +27,7 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     """Plan `assignment.tables["dataset"]`: its columns and rows as the result, and the shards."""
     spec = assignment.spec
     model = open_model(model_file(assignment, spec["model"]))
-    table = _known(assignment.tables["dataset"], context, lenient=spec["on_bad_row"] == "skip")
+    table = _known(assignment.tables["dataset"], context, model if spec["on_bad_row"] == "skip" else None)
     check_columns(model, table.columns, spec, context)
     rows = max(spec["shard_rows"] or SHARD_ROWS, -(-table.rows // MOST_SHARDS))
     columns = [column.model_dump() for column in table.columns]
@@ -34,10 +36,10 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     )
 
 
-def _known(table: TableFiles, context: Context, *, lenient: bool) -> TableFiles:
+def _known(table: TableFiles, context: Context, lenient_for: Model | None) -> TableFiles:
     """A table whose columns and rows are known: files that are no dataset are looked at first.
 
-    `lenient` leaves bad rows to the scoring, which lists them.
+    With `lenient_for`, bad rows of text are left to the scoring, which lists them.
     """
     if table.columns:
         return table
@@ -48,12 +50,27 @@ def _known(table: TableFiles, context: Context, *, lenient: bool) -> TableFiles:
             if table.format == "parquet":
                 found.append(columns_of(path))
             else:
-                profiled = profile(path, table.format, lenient=lenient)
+                profiled = profile(path, table.format, lenient=lenient_for is not None)
                 found.append((profiled.columns, profiled.rows))
         except InvalidInput as error:
             raise InvalidInput(f"{name}: {error.message}", code=error.code) from error
-    columns = joint_columns([columns for columns, _ in found], table.names)
+    settle = _types_for(lenient_for, table.format) if lenient_for else lambda _: None
+    columns = joint_columns([columns for columns, _ in found], table.names, settle)
     return dataclasses.replace(table, columns=columns, rows=sum(rows for _, rows in found))
+
+
+def _types_for(model: Model, format: Format) -> Callable[[str], ColumnType | None]:
+    """Where text files differ on a column the model's type rules; what it does not use is text, as all of CSV is."""
+    types: dict[str, ColumnType] = {item["name"]: item["type"] for item in model.schema()["inputs"]}
+    unused: ColumnType | None = "string" if format == "csv" else None
+
+    def settle(name: str) -> ColumnType | None:
+        if format == "parquet":
+            return None
+        kind = types.get(name, unused)
+        return "number" if kind == "integer" else kind
+
+    return settle
 
 
 def _shards(table: TableFiles, rows: int, context: Context) -> Iterator[Shard]:

@@ -85,7 +85,7 @@ class Scorer:
         arrays.append(self._values(prediction))
         if self._decision and prediction.decision is not None:
             names += decision_columns(self._model)
-            arrays += _vectors(prediction.decision[:, : len(self._model.classes)])
+            arrays += _vectors(prediction.decision)
         if self._probabilities and prediction.probabilities is not None:
             names += [probability_column(label) for label in self._model.classes]
             arrays += _vectors(prediction.probabilities)
