@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import httpx
@@ -101,3 +102,43 @@ def test_a_uri_outside_what_is_allowed_is_refused(uri: str) -> None:
 def test_an_allowed_uri_is_taken_apart() -> None:
     assert storage.allowed_bucket("s3://lake/a/b.csv", ("lake",), pointer="/uri") == ("lake", "a/b.csv")
     assert storage.allowed_bucket("s3://lake/a?b#c", ("lake",), pointer="/uri") == ("lake", "a?b#c")
+
+
+@pytest.mark.parametrize("size", [8 * 2**20, 8 * 2**20 + 1, 37 * 2**20 + 5])
+def test_a_large_object_comes_down_in_parts_as_it_was(objects: ObjectStore, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(os.urandom(size))
+    stored = objects.put("t/in-parts", path)
+    assert objects.download("t/in-parts", tmp_path / "out") == stored
+    assert (tmp_path / "out").read_bytes() == path.read_bytes()
+
+
+def test_ranges_come_one_after_another_or_each_in_its_place(objects: ObjectStore, tmp_path: Path) -> None:
+    content = os.urandom(20 * 2**20)
+    objects.put_bytes("t/ranges", content)
+    tail, found = objects.tail("t/ranges", 8)
+    assert (tail, found.bytes) == (content[-8:], len(content))
+    ranges = [(0, 4), (100, 12 * 2**20), (len(content) - 9, len(content))]
+    objects.download_ranges("t/ranges", tmp_path / "joined", ranges, found, in_place=False)
+    assert (tmp_path / "joined").read_bytes() == b"".join(content[start:end] for start, end in ranges)
+    objects.download_ranges("t/ranges", tmp_path / "sparse", ranges, found, in_place=True)
+    sparse = (tmp_path / "sparse").read_bytes()
+    assert len(sparse) == len(content)
+    assert all(sparse[start:end] == content[start:end] for start, end in ranges)
+    assert not any(sparse[4:100])
+
+
+def test_ranges_of_another_version_of_an_object_are_refused(objects: ObjectStore, tmp_path: Path) -> None:
+    objects.put_bytes("t/changes", b"first")
+    _, found = objects.tail("t/changes", 8)
+    objects.put_bytes("t/changes", b"other")
+    with pytest.raises(InvalidInput, match="has changed"):
+        objects.download_ranges("t/changes", tmp_path / "x", [(0, 5)], found, in_place=False)
+
+
+def test_the_store_copies_an_object_itself(objects: ObjectStore) -> None:
+    objects.put_bytes("t/original", b"content")
+    objects.copy(objects, "t/original", "t/copied", content_type="text/csv")
+    assert objects.get_bytes("t/copied") == b"content"
+    with pytest.raises(NotFound):
+        objects.copy(objects, "t/no-such", "t/copied-too", content_type="text/csv")
