@@ -6,6 +6,10 @@ evidence is clear, and then picks one. With many rows that is too little: candid
 rows are better together, and the weights become those of the likeliest mixture (stacked density estimation: Smyth &
 Wolpert, 1999), found by EM. Between the two the share of the second grows as n / (n + HALF_ROWS).
 
+Amounts. An accuracy cannot fall below zero, an error has no bound: what starts over on a few rows can be wilder than
+they show. So the likelihood of amounts gives each candidate the spread of its own errors, and in the prior all that is
+fitted on the target alone begins with FRESH_SHARE of what it has for labels.
+
 Confidence. A candidate that is right but too modest, or wrong but too sure, is judged by its manner instead of its
 knowledge. From CALIBRATED_ROWS rows on, each is therefore first given its own temperature (Guo et al., ICML 2017).
 
@@ -32,6 +36,8 @@ RATE = 0.3
 #: What a hit counts in the posterior beside the log-likelihood.
 HIT = 1.0
 HALF_ROWS = 50
+#: Of amounts: the prior of a candidate that is fitted on the target alone, beside 1 for the others.
+FRESH_SHARE = 0.2
 #: The share of a uniform guess in every likelihood: no candidate is ruled out by one row.
 GUESS = 0.02
 #: Members with less weight are dropped: they change no prediction, and cost time with each one.
@@ -58,7 +64,7 @@ def blend(found: OutOfFold) -> Shares:
         for number, known in enumerate(~_unknowable(found)):
             sharpness[number] = _sharpness(found.outputs[number][known], found.truth[known])
     logs = _normal(found) if not found.classes else _categorical(found, sharpness)
-    prior = _prior([item.strategy for item in found.candidates])
+    prior = _prior(found)
     share = logs.shape[1] / (logs.shape[1] + HALF_ROWS)
     evidence = logs if not found.classes else logs + HIT * _hits(found)
     weights = (1 - share) * _posterior(prior, evidence) + share * _mixture(prior, logs)
@@ -66,19 +72,23 @@ def blend(found: OutOfFold) -> Shares:
     return Shares(np.asarray(weights / weights.sum()), sharpness)
 
 
-def _prior(strategies: list[str]) -> Vector:
-    """Equal among strategies, and within a strategy among its parameters."""
-    prior = np.array([1.0 / strategies.count(name) for name in strategies])
+def _prior(found: OutOfFold) -> Vector:
+    """Equal among strategies (but see above on amounts), and within a strategy among its parameters."""
+    strategies = [item.strategy for item in found.candidates]
+    fresh_share = 1.0 if found.classes else FRESH_SHARE
+    prior = np.array(
+        [(fresh_share if item.fresh else 1.0) / strategies.count(item.strategy) for item in found.candidates]
+    )
     return np.asarray(prior / prior.sum())
 
 
 def _normal(found: OutOfFold) -> Vector:
-    """(candidates, n) log-likelihoods of amounts, with the spread of the best candidate's errors, which the spread of
-    the target itself (as one more row) keeps from vanishing."""
+    """(candidates, n) log-likelihoods of amounts, each with the spread of the candidate's own errors, which the spread
+    of the target itself (as one more row) keeps from vanishing."""
     errors = np.square(found.outputs - found.truth)
-    rows = errors.shape[1]
-    variance = (errors.mean(axis=1).min() * rows + found.truth.var()) / (rows + 1)
-    return np.asarray(-errors / (2 * max(float(variance), 1e-300)))
+    variance = (errors.sum(axis=1) + found.truth.var()) / (errors.shape[1] + 1)
+    variance = np.maximum(variance, 1e-300)[:, None]
+    return np.asarray(-errors / (2 * variance) - np.log(variance) / 2)
 
 
 def _categorical(found: OutOfFold, sharpness: Vector) -> Vector:
