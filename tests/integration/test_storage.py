@@ -105,7 +105,9 @@ def test_an_allowed_uri_is_taken_apart() -> None:
 
 
 @pytest.mark.parametrize("size", [8 * 2**20, 8 * 2**20 + 1, 37 * 2**20 + 5])
-def test_a_large_object_comes_down_in_parts_as_it_was(objects: ObjectStore, tmp_path: Path, size: int) -> None:
+def test_a_large_object_comes_down_in_parts_as_it_was(
+    objects: ObjectStore, tmp_path: Path, size: int
+) -> None:
     path = tmp_path / "in"
     path.write_bytes(os.urandom(size))
     stored = objects.put("t/in-parts", path)
