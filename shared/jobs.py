@@ -543,10 +543,10 @@ class JobStore:
         return found
 
     def drop_lease(self, lease: Lease) -> None:
-        """Remove a lease that no running job stands behind."""
+        """Remove a lease that no attempt stands behind."""
         self._drop_lease(
             keys=[keys.job(lease.project, lease.job_id), keys.LEASES],
-            args=[keys.member(lease.project, lease.job_id), JobState.RUNNING],
+            args=[keys.member(lease.project, lease.job_id)],
         )
 
     def waiting_seconds(self, priority: str) -> float:

@@ -1,7 +1,7 @@
--- Remove an entry of the lease index that no running job stands behind.
+-- Remove an entry of the lease index that no attempt stands behind.
 --
 -- KEYS  1 job  2 leases
--- ARGV  1 member  2 the state that has leases
+-- ARGV  1 member
 -- Returns 1 if it was removed
-if redis.call('HGET', KEYS[1], 'status') == ARGV[2] then return 0 end
+if redis.call('HEXISTS', KEYS[1], 'token') == 1 then return 0 end
 return redis.call('ZREM', KEYS[2], ARGV[1])

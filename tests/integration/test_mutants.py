@@ -179,7 +179,7 @@ MUTANTS = [
         "drop_lease",
         (
             "drops the lease of a running job",
-            "if redis.call('HGET', KEYS[1], 'status') == ARGV[2] then return 0 end",
+            "if redis.call('HEXISTS', KEYS[1], 'token') == 1 then return 0 end",
             "",
         ),
     ),

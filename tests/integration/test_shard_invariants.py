@@ -311,6 +311,18 @@ class ShardHistory(RuleBasedStateMachine):
     def an_attempt_of_long_ago_writes(self, index: int) -> None:
         self._write_late(self._one(self.stale, index))
 
+    @precondition(lambda self: self.stale)
+    @rule(index=indexes)
+    def a_lease_is_left_that_nothing_stands_behind(self, index: int) -> None:
+        """Of a shard that waits, has ended, or is forgotten with its job."""
+        lease = self._one(self.stale, index)
+        member = keys.member(PROJECT, lease.job_id)
+        if self.redis.zscore(keys.LEASES, member) is None:
+            before = everything(self.redis)
+            self.redis.zadd(keys.LEASES, {member: 0})
+            self.world.rescue(self.services)
+            assert everything(self.redis) == before
+
     @rule()
     def wake_ups_are_lost(self) -> None:
         self.redis.delete(queue_name("normal"))

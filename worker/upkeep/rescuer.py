@@ -29,7 +29,7 @@ def _rescue(services: Services, lease: Lease, record: dict[str, str]) -> None:
     jobs, attempt = services.jobs, int(record.get("attempt", 0))
     finish: Callable[..., object] = jobs.finish
     if keys.split_shard(lease.job_id):
-        finish = partial(services.shards.finish, priority=record["priority"], worker="")
+        finish = partial(services.shards.finish, priority=record.get("priority", ""), worker="")
     if attempt < int(record.get("max_attempts", 0)):
         if jobs.release(lease, record["priority"], reason="worker_lost", expired_only=True) == "cancel":
             finish(lease, JobState.CANCELLED, reason="on request", expired_only=True)
