@@ -17,7 +17,12 @@ from graft.stack import Endpoint, RunningServer, object_store_endpoint
 from tests.support.client import Graft
 from tests.support.waiting import eventually
 
-KEYS = {"default": "the-default-key", "another": "the-other-key", "fresh": "the-key-of-a-fresh-project"}
+KEYS = {
+    "default": "the-default-key",
+    "another": "the-other-key",
+    "fresh": "the-key-of-a-fresh-project",
+    "calendar": "the-key-of-a-project-with-schedules",
+}
 USER_BUCKET = "lake"
 
 
@@ -96,4 +101,11 @@ def newcomer(stack: RunningStack) -> Iterator[Graft]:
 def stranger(stack: RunningStack) -> Iterator[Graft]:
     """A client in another project."""
     with Graft(stack.url, KEYS["another"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def planner(stack: RunningStack) -> Iterator[Graft]:
+    """A project for tests that count schedules."""
+    with Graft(stack.url, KEYS["calendar"]) as client:
         yield client

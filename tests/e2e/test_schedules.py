@@ -239,27 +239,27 @@ def test_a_schedule_of_another_project_is_unknown(graft: Graft, stranger: Graft,
     assert graft.get(made["links"]["self"]).status_code == 404
 
 
-def test_lists_are_paged(newcomer: Graft, graft: Graft) -> None:
-    dataset = newcomer.dataset(tables.iris())
-    ids = [make(newcomer, nightly(dataset, name=f"s{n}"))["id"] for n in range(5)]
+def test_lists_are_paged(planner: Graft, graft: Graft) -> None:
+    dataset = planner.dataset(tables.iris())
+    ids = [make(planner, nightly(dataset, name=f"s{n}"))["id"] for n in range(5)]
     seen: list[str] = []
     after = None
     while True:
-        got = newcomer.get("/v1/schedules", params={"limit": 2, **({"after": after} if after else {})}).json()
+        got = planner.get("/v1/schedules", params={"limit": 2, **({"after": after} if after else {})}).json()
         seen += [item["id"] for item in got["data"]]
         after = got["next"]
         if not got["has_more"]:
             break
     assert seen == ids[::-1]
     here = f"/v1/schedules/{ids[0]}"
-    runs = [newcomer.post(f"{here}/run").json()["id"] for _ in range(3)]
-    first = newcomer.get(f"{here}/occurrences", params={"limit": 2}).json()
-    second = newcomer.get(f"{here}/occurrences", params={"limit": 2, "after": first["next"]}).json()
+    runs = [planner.post(f"{here}/run").json()["id"] for _ in range(3)]
+    first = planner.get(f"{here}/occurrences", params={"limit": 2}).json()
+    second = planner.get(f"{here}/occurrences", params={"limit": 2, "after": first["next"]}).json()
     assert [item["job"] for item in first["data"] + second["data"]] == runs[::-1]
     assert (first["has_more"], second["has_more"]) == (True, False)
-    assert newcomer.get(f"{here}/occurrences", params={"after": "x"}).status_code == 422
+    assert planner.get(f"{here}/occurrences", params={"after": "x"}).status_code == 422
     for schedule_id in ids:
-        newcomer.delete(f"/v1/schedules/{schedule_id}")
+        planner.delete(f"/v1/schedules/{schedule_id}")
 
 
 def test_creating_twice_with_one_key_makes_one(graft: Graft, dataset: str) -> None:
