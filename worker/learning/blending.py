@@ -32,9 +32,9 @@ from worker.learning.selection import OutOfFold
 
 Vector = npt.NDArray[np.float64]
 
-RATE = 0.3
+RATE = 0.33
 #: What a hit counts in the posterior beside the log-likelihood.
-HIT = 1.0
+HIT = 0.75
 HALF_ROWS = 50
 #: Of amounts: the prior of a candidate that is fitted on the target alone, beside 1 for the others.
 FRESH_SHARE = 0.2
