@@ -51,7 +51,7 @@ def outline(
     """What planning a batch needs of its input, and what there is of it. Of Parquet files only the footer is there."""
     table, found = _located(services, record["project"], record["spec"]["input"])
     folder = workdir / "outline"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)  # the store may have been away the first time
     paths, known = [], []
     for number, source in enumerate(found):
         check()
@@ -84,7 +84,7 @@ def shard(
 ) -> Assignment:
     """Download the pieces of one shard. `record` is the job's, with the table that was planned."""
     planned, folder = record["table"], workdir / "shard"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)  # the store may have been away the first time
     paths, names, chosen = [], [], []
     for number, held in enumerate(pieces):
         check()

@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 
 def test_a_stopped_worker_gives_its_job_back_uncharged(rig: Rig) -> None:
-    job_id = rig.submit(rig.long())
+    job_id = rig.submit(rig.long(epochs=1200))
     worker = rig.computing(job_id)
     with rig.stopwatch("SIGTERM of a worker → exit"):
         worker.hurt(signal.SIGTERM)
