@@ -212,9 +212,7 @@ class JobStore:
             case ["replayed", found]:
                 return found, True
             case ["mismatch"]:
-                raise InvalidInput(
-                    "this Idempotency-Key was used with another body", code="idempotency_key_reused"
-                )
+                raise key_reused()
             case ["quota"]:
                 raise TooMany(
                     f"the project has {self._max_live} live jobs, its limit; wait for some to end",
@@ -587,6 +585,11 @@ class JobStore:
             args=[job_id, keys.member(project, job_id), " ".join(TERMINAL), ended_before_ms],
         )
         return bool(answer == "forgotten")
+
+
+def key_reused() -> InvalidInput:
+    """What is said to a client that sends an Idempotency-Key again with something else."""
+    return InvalidInput("this Idempotency-Key was used with another body", code="idempotency_key_reused")
 
 
 def _lost(lease: Lease) -> LostLease:

@@ -17,8 +17,8 @@ from ulid import ULID
 from shared import keys
 from shared.contracts.schedules import Occurrence, ScheduleBody
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, NotFound, TooMany
-from shared.jobs import OccurrenceCall
+from shared.errors import Conflict, NotFound, TooMany
+from shared.jobs import OccurrenceCall, key_reused
 from shared.schedule_records import Decision, Standing, Waiting, encode_decision, to_occurrence, to_standing
 from shared.timetable import Timetable, timetable
 
@@ -247,9 +247,7 @@ class ScheduleStore:
             case ["replayed", found]:
                 return found, True
             case ["mismatch"]:
-                raise InvalidInput(
-                    "this Idempotency-Key was used with another body", code="idempotency_key_reused"
-                )
+                raise key_reused()
             case ["quota"]:
                 raise TooMany(
                     f"the project has {self._max_schedules} schedules, its limit; delete one first",

@@ -139,7 +139,7 @@ class ShardAttempt(Attempt):
         counts, result = changes.pop("counts", None) or {}, changes.get("result") or {}
         rows = self._job["table"]["rows"]
         too_many = too_many_errors(self._job["spec"], rows, result.get("latest_bad_row", ""))
-        job_error = changes.get("error") or {
+        job_error = {
             "code": too_many.code,
             "message": too_many.message,
             "retryable": too_many.retryable,

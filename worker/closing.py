@@ -42,7 +42,7 @@ def close(
             list(pool.map(copy, files))
 
     moving(copy_all)
-    errors = _joined_errors(services, results, workdir, lambda act: moving(act), bucket, prefix)
+    errors = _joined_errors(services, results, workdir, moving, bucket, prefix)
     counts = {
         name: sum(result["counts"][name] for result in results) for name in ("total", "succeeded", "failed")
     }
