@@ -17,7 +17,8 @@ from api import auth, datasets, health, jobs, models, openapi, predictions, prob
 from api.waiting import Waiting
 from shared import logs
 from shared import services as composition
-from shared.config import Settings
+from shared.config import Settings, forget_secrets
+from shared.confinement import Readers
 from shared.errors import Malformed, UnsupportedMedia
 from shared.inference import ModelServer
 from shared.services import Services
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.models"] = ModelServer(
         built.models, built.objects, built.signer, cache_bytes=settings.model_cache_bytes
     )
+    app.extensions["graft.readers"] = _readers(settings)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     problems.install(app)
@@ -57,6 +59,18 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     for module in (datasets, jobs, models, reports, predictions, schedules, health):
         app.register_blueprint(module.blueprint)
     return app
+
+
+def _readers(settings: Settings) -> Readers:
+    """Started now that the clients are built and nothing needs the environment's secrets any more."""
+    forget_secrets()
+    readers = Readers(
+        memory_bytes=settings.reader_memory_bytes,
+        cpu_seconds=settings.reader_cpu_seconds,
+        places=settings.max_readers,
+    )
+    readers.start()
+    return readers
 
 
 def _identify_requests(app: APIFlask, built: Services) -> None:

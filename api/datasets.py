@@ -1,7 +1,8 @@
 """Datasets over HTTP: upload, register, look, delete.
 
 An upload is spooled to disk as it comes, checked from end to end, and only then goes to the store. So a bad or
-broken-off upload leaves nothing behind, and no table is ever whole in memory.
+broken-off upload leaves nothing behind, and no table is ever whole in memory. Tables are read in children of the API
+(`shared.confinement`).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from werkzeug.exceptions import ClientDisconnected
 
 from api.auth import project
 from api.parameters import PageQuery, Query, page
-from api.wiring import services
+from api.wiring import readers, services
 from shared import datasets, keys, storage
 from shared.contracts.base import Page
 from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, DatasetPage, Preview, RegisterBody
 from shared.contracts.refusals import invalid
 from shared.contracts.tables import Format
 from shared.errors import InvalidInput, Malformed, TooLarge, UnsupportedMedia
-from shared.tables import Compression, Profile, compression_of, joint_columns, preview, profile
+from shared.tables import Compression, Profile, compression_of, joint_columns
 from shared.tables.compression import SUFFIXES as COMPRESSED_SUFFIXES
 
 blueprint = APIBlueprint("datasets", __name__, url_prefix="/v1/datasets", tag="Datasets")
@@ -104,7 +105,7 @@ def preview_dataset(dataset_id: str) -> Preview:
     first = services().datasets.files(owner, dataset_id)[0]
     with _spool() as spool:
         services().objects.at(first.bucket).download(first.key, Path(spool.name))
-        rows = preview(Path(spool.name), dataset.format, dataset.columns, _PREVIEW_ROWS)
+        rows = readers().preview(owner, Path(spool.name), dataset.format, dataset.columns, _PREVIEW_ROWS)
     return Preview.model_validate({"columns": dataset.columns, "rows": rows})
 
 
@@ -129,7 +130,7 @@ def _upload(owner: str, name: str, format: Format) -> Dataset:
         _receive(spool)
         path = Path(spool.name)
         compression = _compression(path)
-        found = profile(path, format)
+        found = readers().profile(owner, path, format)
         dataset_id = datasets.new_id()
         suffix = COMPRESSED_SUFFIXES[compression] if compression else ""
         key = keys.dataset_object(owner, dataset_id, format + suffix)
@@ -188,7 +189,7 @@ def _register(owner: str, body: RegisterBody) -> Dataset:
         for name in names:
             with _spool() as spool:
                 stored = objects.download(name, Path(spool.name))
-                found = _profiled(Path(spool.name), format, name)
+                found = _profiled(owner, Path(spool.name), format, name)
             profiles.append(found)
             files.append(
                 DatasetFile(
@@ -205,9 +206,9 @@ def _register(owner: str, body: RegisterBody) -> Dataset:
     )
 
 
-def _profiled(path: Path, format: Format, name: str) -> Profile:
+def _profiled(owner: str, path: Path, format: Format, name: str) -> Profile:
     try:
-        return profile(path, format)
+        return readers().profile(owner, path, format)
     except InvalidInput as error:
         raise InvalidInput(f"{name}: {error.message}", code=error.code) from error
 

@@ -7,6 +7,7 @@ from typing import cast
 from flask import current_app
 
 from api.waiting import Waiting
+from shared.confinement import Readers
 from shared.inference import ModelServer
 from shared.services import Services
 
@@ -21,3 +22,7 @@ def model_server() -> ModelServer:
 
 def waiting() -> Waiting:
     return cast("Waiting", current_app.extensions["graft.waiting"])
+
+
+def readers() -> Readers:
+    return cast("Readers", current_app.extensions["graft.readers"])

@@ -5,8 +5,9 @@
 A whole embedded stack is started and the file is streamed to `POST /v1/datasets`, by which it is spooled, checked
 cell by cell, hashed and stored. The baseline is `upload_file` of the same file to the same store, with boto3's own
 defaults (threads, parts of 8 MiB), which does none of that. Memory is VmHWM, the kernel's own record of each API
-process's peak: as it stood before the first upload, with the libraries not yet counted that only an upload loads,
-and after the last. A megabyte is 10^6 bytes. The command fails if the promise is broken. Linux only.
+process's peak, before the first upload and after the last; of the API's reading children (`shared.confinement`) it
+is the highest peak of any. `--small` files of 4 kB are sent one after another, for what an upload costs besides its
+bytes. A megabyte is 10^6 bytes. The command fails if the promise is broken. Linux only.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=1, help="uploads each way; the speed is the median")
+    parser.add_argument("--small", type=int, default=200, help="small uploads")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="graft-bench-") as directory:
         table = Path(directory) / "table.csv"
@@ -55,6 +57,7 @@ def main() -> None:
         print(f"CSV of {table.stat().st_size / MB:,.0f} MB, {rows:,} rows, 8 columns")
         with running(Path(directory) / "data") as stack:
             raised = compare(stack, table, rows, chosen.rounds)
+            small(stack, chosen.small)
     print(f"\nthe peak rose by {raised / MB:.0f} MB (promise: at most {PROMISE_MB} MB)")
     if raised > PROMISE_MB * MB:
         raise SystemExit("the promise is broken")
@@ -91,10 +94,11 @@ def compare(stack: Stack, table: Path, rows: int, rounds: int) -> int:
     processes = api_processes(stack)
     before = {pid: memory(pid) for pid in processes}
     fresh = [forget_peak(pid) for pid in processes]
-    plain, through, rises = [], [], []
+    plain, through, rises, readers = [], [], [], []
     for number in range(rounds):
         plain.append(timed(lambda n=number: put_plainly(stack, table, f"bench/plain-{n}.csv")))
         through.append(timed(lambda n=number: upload(stack, table, rows, f"bench-{n}")))
+        readers.append(max((memory(pid).peak for pid in reading_processes(stack)), default=0))
         rises.append(max(memory(pid).peak - before[pid].peak for pid in processes))
     after = {pid: memory(pid) for pid in processes}
     if api_processes(stack).keys() != before.keys():
@@ -106,6 +110,7 @@ def compare(stack: Stack, table: Path, rows: int, rounds: int) -> int:
             f"{name:<20} {before[pid].peak / MB:12.1f} {after[pid].peak / MB:12.1f} "
             f"{(after[pid].peak - before[pid].peak) / MB:+8.1f} {after[pid].now / MB:8.1f}"
         )
+    print(f"{'its reader':<20} {'':>12} {max(readers) / MB:12.1f}")
     if not all(fresh):
         print("(the kernel did not let the peaks be reset: `during` includes what came before)")
     if rounds > 1:
@@ -118,23 +123,36 @@ def compare(stack: Stack, table: Path, rows: int, rounds: int) -> int:
     return max(after[pid].peak - before[pid].peak for pid in before)
 
 
+def small(stack: Stack, files: int) -> None:
+    """Print what small uploads take, one after another on one connection."""
+    body = b"a,b\n" + b"1,2\n" * 1000
+    with httpx.Client(base_url=stack.plan.api.endpoint.url, headers=_headers(stack)) as client:
+        seconds = sorted(
+            timed(
+                lambda: client.post("/v1/datasets", params={"name": "small"}, content=body).raise_for_status()
+            )
+            for _ in range(files)
+        )
+    print(f"\n{files} uploads of {len(body)} bytes: p50 {seconds[files // 2] * 1e3:.1f} ms")
+
+
 def upload(stack: Stack, table: Path, rows: int, name: str) -> None:
     """As a user does it: the file is the body, sent as it is read."""
-    key = stack.plan.api_key or os.environ["GRAFT_API_KEYS"].split(",")[0].rpartition(":")[2]
     with table.open("rb") as file:
         response = httpx.post(
             f"{stack.plan.api.endpoint.url}/v1/datasets",
             params={"name": name},
             content=iter(lambda: file.read(_CHUNK_BYTES), b""),
-            headers={
-                "Authorization": f"Bearer {key}",
-                "Content-Type": "text/csv",
-                "Content-Length": str(table.stat().st_size),
-            },
+            headers=_headers(stack) | {"Content-Length": str(table.stat().st_size)},
             timeout=httpx.Timeout(10, read=900),
         )
     if response.status_code != 201 or response.json()["rows"] != rows:
         raise SystemExit(f"the upload was answered {response.status_code}: {response.text}")
+
+
+def _headers(stack: Stack) -> dict[str, str]:
+    key = stack.plan.api_key or os.environ["GRAFT_API_KEYS"].split(",")[0].rpartition(":")[2]
+    return {"Authorization": f"Bearer {key}", "Content-Type": "text/csv"}
 
 
 def put_plainly(stack: Stack, table: Path, key: str) -> None:
@@ -158,8 +176,18 @@ def timed(step) -> float:
 def api_processes(stack: Stack) -> dict[int, str]:
     """gunicorn's master and its workers, by pid."""
     master = psutil.Process(stack.servers["api"].pid)
-    workers = [child.pid for child in master.children(recursive=True)]
+    workers = [child.pid for child in master.children()]
     return {master.pid: "master", **{pid: f"worker {n}" for n, pid in enumerate(sorted(workers), 1)}}
+
+
+def reading_processes(stack: Stack) -> list[int]:
+    """The children that read tables, and what they are forked from."""
+    return [
+        below.pid
+        for pid in api_processes(stack)
+        if pid != stack.servers["api"].pid
+        for below in psutil.Process(pid).children(recursive=True)
+    ]
 
 
 def memory(pid: int) -> Memory:

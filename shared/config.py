@@ -5,6 +5,7 @@ Durations are seconds, sizes are bytes. `python -m shared.config` prints the tab
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated
@@ -14,6 +15,18 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
 GIB = 2**30
+
+SECRET_VARIABLES = (
+    "GRAFT_REDIS_URL",
+    "GRAFT_S3_ACCESS_KEY_ID",
+    "GRAFT_S3_SECRET_ACCESS_KEY",
+    "GRAFT_SIGNING_KEY",
+    "GRAFT_API_KEYS",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+"""What no child that computes or reads may find in its environment."""
 
 
 class Settings(BaseSettings):
@@ -91,6 +104,12 @@ class Settings(BaseSettings):
     """The largest table that can be uploaded."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
     """The largest body of any other request."""
+    reader_memory_bytes: Annotated[int, Field(ge=64 * MIB)] = 1 * GIB
+    """Memory of the child that reads an uploaded table, besides that of its libraries."""
+    reader_cpu_seconds: Annotated[int, Field(gt=0)] = 60
+    """Processor time that it may take, and a second more for each MiB of the file."""
+    max_readers: Annotated[int, Field(gt=0)] = 4
+    """Tables that one API process reads at a time; others wait for 10 s, then get 503."""
     max_predict_rows: Annotated[int, Field(gt=0)] = 10_000
     """Rows of one online prediction."""
     model_cache_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
@@ -114,6 +133,12 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+
+def forget_secrets() -> None:
+    """Take them out of this process's environment, for all that it starts from now on; after the clients are built."""
+    for name in SECRET_VARIABLES:
+        os.environ.pop(name, None)
 
 
 def table() -> str:

@@ -6,18 +6,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from celery import Celery, signals
 from kombu.entity import Queue
 
 from shared import logs, queue, services
-from shared.config import Settings
+from shared.config import Settings, forget_secrets
 from worker import transport
 from worker.station import Station
-
-SECRET_VARIABLES = ("GRAFT_REDIS_URL", "GRAFT_S3_SECRET_ACCESS_KEY", "GRAFT_SIGNING_KEY", "GRAFT_API_KEYS")
 
 
 def make_app(settings: Settings) -> Celery:
@@ -63,13 +60,12 @@ def _logging(**_: Any) -> None:
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _open_station(sender: str, instance: Any, **_: Any) -> None:
-    # The children's forkserver inherits this process's environment: take the secrets out of it first.
-    for name in SECRET_VARIABLES:
-        os.environ.pop(name, None)
     served = [queue.priority_of(name) for name in instance.app.amqp.queues.consume_from]
     app.station = Station(
         services.build(app.settings), name=sender, concurrency=instance.concurrency, queues=served
     )
+    # The children's forkserver, which is started later, inherits this process's environment.
+    forget_secrets()
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

@@ -33,6 +33,7 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
     decompressed_too_large  CSV, JSON Lines: a gzip or zstd stream that unpacks to too much
     compressed_parquet      Parquet inside a gzip or zstd file
     corrupt_parquet     Parquet: damaged or cut short
+    too_costly          Parquet: a page or a length that needs more memory than there is
     nested_column       Parquet: a list, struct or map
     schema_mismatch     files of one table that have different columns
     unsupported_type    Parquet: binary, time, duration and other types with no column type

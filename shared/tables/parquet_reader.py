@@ -37,7 +37,6 @@ _DAMAGE: Final = (
     TypeError,
     LookupError,
     ArithmeticError,
-    MemoryError,
 )
 _MAGIC: Final = b"PAR1"
 #: Rows decoded at a time where the caller does not say.
@@ -206,6 +205,10 @@ def _translated(problem: str) -> Iterator[None]:
     """Arrow's ways of saying that a file is damaged, as one error."""
     try:
         yield
+    except MemoryError as error:
+        raise InvalidInput(
+            f"{problem}: it needs more memory than there is for it", code="too_costly"
+        ) from error
     except _DAMAGE as error:
         raise _corrupt(f"{problem} ({str(error)[:120]!a})") from error
 

@@ -51,6 +51,7 @@ def stack(
         "GRAFT_S3_BUCKET": f"graft-{secrets.token_hex(4)}",
         "GRAFT_DRAIN_SECONDS": "1",
         "GRAFT_CHECKPOINT_SECONDS": "0.5",
+        "GRAFT_READER_MEMORY_BYTES": str(256 * 2**20),
     }
     command = [
         sys.executable,

@@ -1,0 +1,93 @@
+"""In the child: take a task, read, answer; again and again.
+
+A task is `{what, path, format, seconds, …}`, an answer `[kind, content, worn]`, both JSON. `worn` asks to be replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import resource
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shared import tables
+from shared.contracts.tables import Column, Format
+from shared.errors import InvalidInput
+
+#: What a reader may answer: the names of 10,000 columns, or some rows of them.
+ANSWER_BYTES: Final = 32 * 2**20
+#: What a reader has in memory before it opens a file, at most.
+LIBRARIES_BYTES: Final = 256 * 2**20
+#: A reader that still holds so much more than at first is replaced.
+_WORN_BYTES: Final = 64 * 2**20
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(connection: Connection, memory_bytes: int) -> None:
+    """Serve until the other end is closed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    pa.set_memory_pool(pa.system_memory_pool())  # the others reserve address space ahead
+    at_first = _measured("VmRSS")
+    _limit_memory(memory_bytes)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            task = json.loads(connection.recv_bytes())
+            _limit_time(task.pop("seconds"))
+            kind, content = _answer(task)
+            worn = kind == "spent" or _measured("VmRSS") > at_first + _WORN_BYTES
+            sent = json.dumps([kind, content, worn]).encode()
+            if len(sent) > ANSWER_BYTES:
+                sent = json.dumps(["large", None, True]).encode()
+            connection.send_bytes(sent)
+
+
+def _answer(task: dict[str, Any]) -> tuple[str, Any]:
+    try:
+        return "done", _read(**task)
+    except InvalidInput as error:
+        return "refused", {"code": error.code, "message": error.message}
+    except MemoryError:
+        return "spent", None
+    except Exception:
+        return "crashed", traceback.format_exc()
+
+
+def _read(what: str, path: str, format: Format, **more: Any) -> Any:
+    if what == "preview":
+        columns = [Column.model_validate(column) for column in more["columns"]]
+        return tables.preview(Path(path), format, columns, more["rows"])
+    found = tables.profile(Path(path), format)
+    return {"rows": found.rows, "columns": [column.model_dump() for column in found.columns]}
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    """Memory that can be written to, on top of what the libraries have mapped. Nor is any of it dumped."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":  # elsewhere it does not count mappings
+        most = _measured("VmData") + memory_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _limit_time(seconds: int) -> None:
+    """Processor time from now on; SIGXCPU ends the process then."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def _measured(field: str) -> int:
+    """Bytes, of the kernel's account of this process: VmRSS is in memory, VmData is private and writable (Linux)."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
