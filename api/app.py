@@ -18,7 +18,7 @@ from api.waiting import Waiting
 from shared import logs
 from shared import services as composition
 from shared.config import Settings
-from shared.errors import Malformed, UnsupportedMedia
+from shared.errors import InvalidInput, Malformed, UnsupportedMedia
 from shared.inference import ModelServer
 from shared.services import Services
 
@@ -83,9 +83,14 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
 
 
 def _expect_json() -> None:
-    """A body is JSON, but for a table's upload."""
+    """A body is a JSON object, but for a table's upload."""
     has_body = request.content_length or "Transfer-Encoding" in request.headers
-    if has_body and not request.is_json and request.path.rstrip("/") != datasets.blueprint.url_prefix:
+    if not has_body:
+        return
+    if request.is_json:
+        if not isinstance(request.get_json(), dict):
+            raise InvalidInput.at("", "the body should be a JSON object")
+    elif request.path.rstrip("/") != datasets.blueprint.url_prefix:
         raise UnsupportedMedia("the body should be JSON, with Content-Type: application/json")
 
 

@@ -10,7 +10,7 @@ from flask import Response, g, request
 
 from api.auth import project
 from api.idempotency import idempotency
-from api.parameters import JobsQuery, PageQuery, WaitQuery, page
+from api.parameters import JobsQuery, StreamQuery, WaitQuery, page
 from api.wiring import services, waiting
 from shared import storage, submission
 from shared.contracts.base import Page
@@ -82,20 +82,20 @@ def cancel_job(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/events")
-@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.input(StreamQuery, location="query", arg_name="query")
 @blueprint.output(JobEventPage)
 @blueprint.doc(responses=[404])
-def job_events(job_id: str, query: PageQuery) -> Page[JobEvent]:
+def job_events(job_id: str, query: StreamQuery) -> Page[JobEvent]:
     """What happened to a job, oldest first."""
     found, more = services().jobs.events(project("read"), job_id, after=query.after, limit=query.limit)
     return page(found, more, found[-1].id if found else None)
 
 
 @blueprint.get("/<job_id>/logs")
-@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.input(StreamQuery, location="query", arg_name="query")
 @blueprint.output(JobLogPage)
 @blueprint.doc(responses=[404])
-def job_logs(job_id: str, query: PageQuery) -> Page[JobLogLine]:
+def job_logs(job_id: str, query: StreamQuery) -> Page[JobLogLine]:
     """What a job's attempts logged, oldest first; the newest 2,000 lines are kept."""
     found, more = services().jobs.logs(project("read"), job_id, after=query.after, limit=query.limit)
     return page(found, more, found[-1].id if found else None)

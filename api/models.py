@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response, redirect
 
 from api.auth import project
-from api.parameters import PageQuery, page
+from api.parameters import NumberedQuery, PageQuery, page
 from api.wiring import services
 from shared.contracts.base import NAME_PATTERN, Page
 from shared.contracts.models import (
@@ -56,10 +56,10 @@ def update_model(name: str, body: ModelPatch) -> Model:
 
 
 @blueprint.get("/<name>/versions")
-@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.input(NumberedQuery, location="query", arg_name="query")
 @blueprint.output(ModelVersionPage)
 @blueprint.doc(responses=[404])
-def list_versions(name: str, query: PageQuery) -> Page[ModelVersion]:
+def list_versions(name: str, query: NumberedQuery) -> Page[ModelVersion]:
     """List a model's versions, newest first."""
     found, more = services().models.versions(project("read"), name, limit=query.limit, after=query.after)
     return page(found, more, str(found[-1].version) if found else None)

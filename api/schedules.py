@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from api.auth import project
 from api.idempotency import idempotency
 from api.jobs import accepted
-from api.parameters import OccurrencesQuery, PageQuery, page
+from api.parameters import NumberedQuery, PageQuery, page
 from api.wiring import services
 from shared import scheduled_jobs
 from shared.contracts.base import Page
@@ -125,10 +125,10 @@ def run_schedule(schedule_id: str) -> Response:
 
 
 @blueprint.get("/<schedule_id>/occurrences")
-@blueprint.input(OccurrencesQuery, location="query", arg_name="query")
+@blueprint.input(NumberedQuery, location="query", arg_name="query")
 @blueprint.output(OccurrencePage)
 @blueprint.doc(responses=[404])
-def list_occurrences(schedule_id: str, query: OccurrencesQuery) -> Page[Occurrence]:
+def list_occurrences(schedule_id: str, query: NumberedQuery) -> Page[Occurrence]:
     """What came of the schedule's occurrences, newest first; the newest 1,000 are kept."""
     found, more = services().schedules.occurrences(
         project("read"), schedule_id, limit=query.limit, after=query.after

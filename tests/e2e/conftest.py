@@ -22,6 +22,7 @@ KEYS = {
     "another": "the-other-key",
     "fresh": "the-key-of-a-fresh-project",
     "calendar": "the-key-of-a-project-with-schedules",
+    "fuzzed": "the-key-of-a-project-for-generated-requests",
 }
 USER_BUCKET = "lake"
 
@@ -108,4 +109,11 @@ def stranger(stack: RunningStack) -> Iterator[Graft]:
 def planner(stack: RunningStack) -> Iterator[Graft]:
     """A project for tests that count schedules."""
     with Graft(stack.url, KEYS["calendar"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def fuzzed(stack: RunningStack) -> Iterator[Graft]:
+    """A project where anything may be made and deleted."""
+    with Graft(stack.url, KEYS["fuzzed"]) as client:
         yield client
