@@ -43,7 +43,9 @@ class Settings(BaseSettings):
     signing_key: Annotated[SecretStr, Field(min_length=16)]
     """Signs model artifacts. All processes need the same; without it no artifact of before can be opened."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Comma-separated; each `key`, or `project:key` for a project other than `default`."""
+    """Comma-separated; each `key` (the operator's, in the project `default`) or `project:key`."""
+    max_keys: Annotated[int, Field(gt=0)] = 1_000
+    """API keys that one project may have, besides those of `GRAFT_API_KEYS`."""
 
     # Jobs
     lease_seconds: Annotated[float, Field(gt=0)] = 30.0
