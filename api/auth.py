@@ -21,8 +21,8 @@ from shared.contracts.keys import SCOPES, Scope
 from shared.errors import Forbidden, Unauthenticated
 
 DEFAULT_PROJECT = "default"
-PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/static/", "/favicon.ico")
-"""What needs no key: paths that begin with one of these, and the root."""
+PUBLIC = frozenset({"", "/healthz", "/readyz", "/openapi.json", "/docs", "/favicon.ico"})
+"""What needs no key, besides the static files of the pages."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -74,7 +74,7 @@ def scope_of(app: Flask, endpoint: str) -> Scope | None:
 
 
 def is_public(path: str) -> bool:
-    return path == "/" or path.startswith(PUBLIC)
+    return path.rstrip("/") in PUBLIC or path.startswith("/static/")
 
 
 def expect_declarations(app: Flask) -> None:
