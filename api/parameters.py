@@ -31,6 +31,13 @@ class JobsQuery(PageQuery):
     schedule: Annotated[str | None, Field(pattern=r"^sch_[0-9A-Z]{26}$")] = None
 
 
+class KeysQuery(PageQuery):
+    project: Annotated[
+        str | None,
+        Field(pattern=NAME_PATTERN, description="Another project than the key's own; the operator's alone."),
+    ] = None
+
+
 class NumberedQuery(PageQuery):
     """A page of what is ordered by numbers: versions, times in milliseconds."""
 
