@@ -13,19 +13,30 @@ from apiflask import APIFlask
 from flask import Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
-from api import auth, datasets, health, jobs, models, openapi, predictions, problems, reports, schedules
+from api import (
+    auth,
+    datasets,
+    health,
+    jobs,
+    keys,
+    models,
+    openapi,
+    predictions,
+    problems,
+    reports,
+    schedules,
+)
 from api.waiting import Waiting
 from shared import logs
 from shared import services as composition
 from shared.config import Settings, forget_secrets
 from shared.confinement import Readers
-from shared.errors import Malformed, UnsupportedMedia
+from shared.errors import InvalidInput, Malformed, UnsupportedMedia
 from shared.inference import ModelServer
 from shared.services import Services
 
 log = logs.get(__name__)
 
-_PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/static/", "/favicon.ico")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -56,8 +67,9 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, health):
+    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
         app.register_blueprint(module.blueprint)
+    auth.expect_declarations(app)
     return app
 
 
@@ -83,8 +95,9 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         g.request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
-        if not request.path.startswith(_PUBLIC) and request.path != "/":
-            auth.authenticate(keyring)
+        if not auth.is_public(request.path):
+            auth.authenticate(keyring, built.api_keys)
+            auth.authorize()
             _expect_json()
 
     @app.after_request
@@ -97,9 +110,14 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
 
 
 def _expect_json() -> None:
-    """A body is JSON, but for a table's upload."""
+    """A body is a JSON object, but for a table's upload."""
     has_body = request.content_length or "Transfer-Encoding" in request.headers
-    if has_body and not request.is_json and request.path.rstrip("/") != datasets.blueprint.url_prefix:
+    if not has_body:
+        return
+    if request.is_json:
+        if not isinstance(request.get_json(), dict):
+            raise InvalidInput.at("", "the body should be a JSON object")
+    elif request.path.rstrip("/") != datasets.blueprint.url_prefix:
         raise UnsupportedMedia("the body should be JSON, with Content-Type: application/json")
 
 

@@ -1,42 +1,55 @@
-"""Who is asking: a bearer key stands for a project and what may be done in it."""
+"""Who is asking, and may they: a bearer key stands for a project and for what may be done in it.
+
+Each view says with `@needs` which scope its callers' keys must have; it is checked before the body is read. An
+application with a view that says nothing does not start.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, TypeVar
 
-from flask import g, request
+from flask import Flask, current_app, g, request
 
+from shared.api_keys import ApiKeyStore
 from shared.contracts.base import NAME_PATTERN
+from shared.contracts.keys import SCOPES, Scope
 from shared.errors import Forbidden, Unauthenticated
 
-Scope = Literal["read", "submit", "admin"]
 DEFAULT_PROJECT = "default"
+PUBLIC = frozenset({"", "/healthz", "/readyz", "/openapi.json", "/docs", "/favicon.ico"})
+"""What needs no key, besides the static files of the pages."""
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The project of a key, and its scopes."""
+    """The project of a key, and its scopes. The operator may name other projects where keys are made."""
 
     project: str
     scopes: frozenset[Scope]
+    is_operator: bool = False
 
 
 class Keyring:
-    """The keys of `GRAFT_API_KEYS`. Only their digests are held, and every lookup takes the same time."""
+    """The keys of `GRAFT_API_KEYS`, with every scope; one without a project is the operator's.
+
+    Only their digests are held, and every lookup takes the same time.
+    """
 
     def __init__(self, configured: Iterable[str]) -> None:
         self._known: list[tuple[bytes, Principal]] = []
         for entry in configured:
             project, colon, key = entry.partition(":")
-            if not colon or not re.fullmatch(NAME_PATTERN, project):
+            is_operator = not colon or not re.fullmatch(NAME_PATTERN, project)
+            if is_operator:
                 project, key = DEFAULT_PROJECT, entry
-            everything: frozenset[Scope] = frozenset({"read", "submit", "admin"})
-            self._known.append((_digest(key), Principal(project, everything)))
+            self._known.append((_digest(key), Principal(project, frozenset(SCOPES), is_operator)))
 
     def find(self, key: str) -> Principal | None:
         digest, found = _digest(key), None
@@ -46,22 +59,69 @@ class Keyring:
         return found
 
 
-def authenticate(keyring: Keyring) -> None:
+def needs(scope: Scope) -> Callable[[View], View]:
+    """The scope that a key must have for this view."""
+
+    def declare(view: View) -> View:
+        view._graft_scope = scope  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def scope_of(app: Flask, endpoint: str) -> Scope | None:
+    return getattr(app.view_functions[endpoint], "_graft_scope", None)
+
+
+def is_public(path: str) -> bool:
+    return path.rstrip("/") in PUBLIC or path.startswith("/static/")
+
+
+def expect_declarations(app: Flask) -> None:
+    """Every route is public or says which scope it needs. Raises TypeError: an application without that is a defect."""
+    bare = [
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if not is_public(rule.rule) and scope_of(app, rule.endpoint) is None
+    ]
+    if bare:
+        raise TypeError(f"these routes do not say which scope they need (api.auth.needs): {', '.join(bare)}")
+
+
+def authenticate(keyring: Keyring, stored: ApiKeyStore) -> None:
     """Set `g.principal` from the request's key. Raises Unauthenticated."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    principal = keyring.find(key.strip()) if scheme.lower() == "bearer" else None
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    principal = _principal(text.strip(), keyring, stored) if scheme.lower() == "bearer" else None
     if principal is None:
         raise Unauthenticated("a known key is needed: Authorization: Bearer <key>")
     g.principal = principal
 
 
-def project(scope: Scope) -> str:
-    """The asking project, if its key has the scope. Raises Forbidden."""
-    principal: Principal = g.principal
+def authorize() -> None:
+    """The key has the scope that the view needs. Raises Forbidden. What no view answers, 404 and 405, is not ours."""
+    if request.endpoint is None:
+        return
+    scope, principal = scope_of(current_app, request.endpoint), asking()
     if scope not in principal.scopes:
         raise Forbidden(f"this key lacks the scope {scope}", code="missing_scope")
-    return principal.project
+
+
+def asking() -> Principal:
+    principal: Principal = g.principal
+    return principal
+
+
+def project() -> str:
+    """The asking project."""
+    return asking().project
+
+
+def _principal(text: str, keyring: Keyring, stored: ApiKeyStore) -> Principal | None:
+    if principal := keyring.find(text):
+        return principal
+    grant = stored.verify(text)
+    return Principal(grant.project, grant.scopes) if grant else None
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()

@@ -18,7 +18,7 @@ from flask import Response, request
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
-from api.auth import project
+from api.auth import needs, project
 from api.parameters import PageQuery, Query, page
 from api.wiring import readers, services
 from shared import datasets, keys, storage
@@ -54,6 +54,7 @@ class UploadQuery(Query):
 
 
 @blueprint.post("")
+@needs("submit")
 @blueprint.input(UploadQuery, location="query", arg_name="query")
 @blueprint.output(Dataset, status_code=201)
 @blueprint.doc(responses=[400, 413, 415, 503])
@@ -63,7 +64,7 @@ def create_dataset(query: UploadQuery) -> Response:
     With a table's content type the body is the file itself and `?name=` is required; CSV and JSON Lines may be
     compressed with gzip or zstd. With `application/json` the body is `{"name", "uri"}`.
     """
-    owner = project("submit")
+    owner = project()
     if request.mimetype == _JSON:
         dataset = _register(owner, _body())
     elif request.mimetype in CONTENT_TYPES:
@@ -79,28 +80,31 @@ def create_dataset(query: UploadQuery) -> Response:
 
 
 @blueprint.get("")
+@needs("read")
 @blueprint.input(PageQuery, location="query", arg_name="query")
 @blueprint.output(DatasetPage)
 def list_datasets(query: PageQuery) -> Page[Dataset]:
     """List datasets, newest first."""
-    found, more = services().datasets.page(project("read"), limit=query.limit, after=query.after)
+    found, more = services().datasets.page(project(), limit=query.limit, after=query.after)
     return page(found, more, found[-1].id if found else None)
 
 
 @blueprint.get("/<dataset_id>")
+@needs("read")
 @blueprint.output(Dataset)
 @blueprint.doc(responses=[404])
 def get_dataset(dataset_id: str) -> Dataset:
     """Look at a dataset."""
-    return services().datasets.get(project("read"), dataset_id)
+    return services().datasets.get(project(), dataset_id)
 
 
 @blueprint.get("/<dataset_id>/preview")
+@needs("read")
 @blueprint.output(Preview)
 @blueprint.doc(responses=[404, 503])
 def preview_dataset(dataset_id: str) -> Preview:
     """The first rows of a dataset."""
-    owner = project("read")
+    owner = project()
     dataset = services().datasets.get(owner, dataset_id)
     first = services().datasets.files(owner, dataset_id)[0]
     with _spool() as spool:
@@ -110,11 +114,12 @@ def preview_dataset(dataset_id: str) -> Preview:
 
 
 @blueprint.delete("/<dataset_id>")
+@needs("submit")
 @blueprint.output({}, status_code=204)
 @blueprint.doc(responses={404: "", 409: "A live job reads it."})
 def delete_dataset(dataset_id: str) -> tuple[str, int]:
     """Delete a dataset. Objects that were registered rather than uploaded stay where they are."""
-    owner = project("submit")
+    owner = project()
     dataset = services().datasets.get(owner, dataset_id)
     files = services().datasets.files(owner, dataset_id)
     services().datasets.delete(owner, dataset_id)

@@ -6,7 +6,7 @@ import os
 
 wsgi_app = "api.app:create_app()"
 bind = os.environ.get("GRAFT_BIND", "127.0.0.1:8000")
-worker_class = "gthread"
+worker_class = "api.serving.Worker"
 workers = int(os.environ.get("GRAFT_API_PROCESSES", "2"))
 threads = int(os.environ.get("GRAFT_API_THREADS", "16"))
 timeout = 60

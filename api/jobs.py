@@ -8,9 +8,9 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, g, request
 
-from api.auth import project
+from api.auth import needs, project
 from api.idempotency import idempotency
-from api.parameters import JobsQuery, PageQuery, WaitQuery, page
+from api.parameters import JobsQuery, StreamQuery, WaitQuery, page
 from api.wiring import services, waiting
 from shared import storage, submission
 from shared.contracts.base import Page
@@ -25,6 +25,7 @@ _RETRY_AFTER_SECONDS = "1"
 
 
 @blueprint.post("")
+@needs("submit")
 @blueprint.input(SubmitBody, arg_name="body")
 @blueprint.output(Job, status_code=202)
 @blueprint.doc(responses={409: "", 429: ""})
@@ -34,23 +35,25 @@ def submit(body: SubmitBody) -> Response:
     It is accepted, or refused with every reason that can be known now. With an `Idempotency-Key` header the
     same key and body return the first job again for 24 hours; the same key with another body is refused.
     """
-    owner = project("submit")
+    owner = project()
     new = submission.check(services(), owner, body.root, request_id=g.request_id)
     job_id, replayed = services().jobs.submit(new, idempotency=idempotency())
     return accepted(owner, job_id, replayed=replayed)
 
 
 @blueprint.get("")
+@needs("read")
 @blueprint.input(JobsQuery, location="query", arg_name="query")
 @blueprint.output(JobPage)
 def list_jobs(query: JobsQuery) -> Page[Job]:
     """List jobs, newest first."""
     filters = query.model_dump(include={"status", "type", "model", "schedule"}, exclude_none=True)
-    found, more = services().jobs.page(project("read"), filters, limit=query.limit, after=query.after)
+    found, more = services().jobs.page(project(), filters, limit=query.limit, after=query.after)
     return page(found, more, found[-1].id if found else None)
 
 
 @blueprint.get("/<job_id>")
+@needs("read")
 @blueprint.input(WaitQuery, location="query", arg_name="query")
 @blueprint.output(Job)
 @blueprint.doc(responses={304: "The job is as `If-None-Match` says.", 404: "", 503: ""})
@@ -59,7 +62,7 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
 
     `ETag` changes with every change of the job; `Retry-After` is there until it has ended.
     """
-    owner, jobs = project("read"), services().jobs
+    owner, jobs = project(), services().jobs
     waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait)
     state, revision = jobs.glance(owner, job_id)
     if _etag(revision) in request.headers.get("If-None-Match", ""):
@@ -72,41 +75,45 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
 
 
 @blueprint.post("/<job_id>/cancel")
+@needs("submit")
 @blueprint.output(Job, status_code=202)
 @blueprint.doc(responses={200: "It had been asked to stop before.", 404: "", 409: ""})
 def cancel_job(job_id: str) -> Response:
     """Cancel a job: a queued one at once, a running one as soon as its worker hears of it."""
-    owner = project("submit")
+    owner = project()
     first = services().jobs.cancel(owner, job_id)
     return _answer(services().jobs.get(owner, job_id), status=202 if first else 200)
 
 
 @blueprint.get("/<job_id>/events")
-@blueprint.input(PageQuery, location="query", arg_name="query")
+@needs("read")
+@blueprint.input(StreamQuery, location="query", arg_name="query")
 @blueprint.output(JobEventPage)
 @blueprint.doc(responses=[404])
-def job_events(job_id: str, query: PageQuery) -> Page[JobEvent]:
+def job_events(job_id: str, query: StreamQuery) -> Page[JobEvent]:
     """What happened to a job, oldest first."""
-    found, more = services().jobs.events(project("read"), job_id, after=query.after, limit=query.limit)
+    found, more = services().jobs.events(project(), job_id, after=query.after, limit=query.limit)
     return page(found, more, found[-1].id if found else None)
 
 
 @blueprint.get("/<job_id>/logs")
-@blueprint.input(PageQuery, location="query", arg_name="query")
+@needs("read")
+@blueprint.input(StreamQuery, location="query", arg_name="query")
 @blueprint.output(JobLogPage)
 @blueprint.doc(responses=[404])
-def job_logs(job_id: str, query: PageQuery) -> Page[JobLogLine]:
+def job_logs(job_id: str, query: StreamQuery) -> Page[JobLogLine]:
     """What a job's attempts logged, oldest first; the newest 2,000 lines are kept."""
-    found, more = services().jobs.logs(project("read"), job_id, after=query.after, limit=query.limit)
+    found, more = services().jobs.logs(project(), job_id, after=query.after, limit=query.limit)
     return page(found, more, found[-1].id if found else None)
 
 
 @blueprint.post("/<job_id>/retry")
+@needs("submit")
 @blueprint.output(Job, status_code=202)
 @blueprint.doc(responses={404: "", 409: "It has not failed.", 422: "", 429: ""})
 def retry_job(job_id: str) -> Response:
     """Submit a failed or cancelled job again, as a new job that names this one as its `parent`."""
-    owner = project("submit")
+    owner = project()
     job = services().jobs.get(owner, job_id)
     if job.status not in {"failed", "cancelled"}:
         raise Conflict(
@@ -119,11 +126,12 @@ def retry_job(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/output")
+@needs("read")
 @blueprint.output(Manifest)
 @blueprint.doc(responses={404: "", 409: "The job has not succeeded."})
 def job_output(job_id: str) -> dict[str, Any]:
     """The files of a batch prediction, with links that are good for an hour."""
-    job = services().jobs.get(project("read"), job_id)
+    job = services().jobs.get(project(), job_id)
     if job.type != "batch_predict":
         raise NotFound(f"{job_id} is a {job.type} job; only batch_predict has an output", code="no_output")
     if job.status != "succeeded" or job.result is None:

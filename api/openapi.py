@@ -1,4 +1,8 @@
-"""Makes the OpenAPI document say what the API does: problems for errors, keys for access, bodies for uploads."""
+"""Makes the OpenAPI document say what the API does: problems for errors, keys for access, bodies for uploads.
+
+Also what pydantic and the views cannot know: the shape of names in paths, the headers that go with an answer, and
+where an id that one answer gives can be used (OpenAPI's links).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,43 @@ from apiflask import APIFlask
 
 from api.datasets import CONTENT_TYPES
 from api.problems import MEDIA_TYPE, Problem
+from shared.contracts.base import NAME_PATTERN
 from shared.contracts.datasets import RegisterBody
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _PUBLIC = ("/healthz", "/readyz")
-_EVERYWHERE = (401, 403, 500, 503)
+_EVERYWHERE = (400, 401, 403, 414, 429, 431, 500, 503)
+
+_ULID = "[0-9A-HJKMNP-TV-Z]{26}"
+_PATH_PATTERNS = {
+    "name": NAME_PATTERN,
+    "alias": NAME_PATTERN,
+    "ref": r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$",
+    "dataset_id": f"^ds_{_ULID}$",
+    "job_id": f"^job_{_ULID}$",
+    "schedule_id": f"^sch_{_ULID}$",
+}
+_LINKS = {
+    ("post", "/v1/datasets"): ("dataset_id", "/id"),
+    ("post", "/v1/jobs"): ("job_id", "/id"),
+    ("post", "/v1/schedules"): ("schedule_id", "/id"),
+    ("get", "/v1/models"): ("name", "/data/0/name"),
+}
+"""Where an id comes from: (parameter that it can stand for, pointer into the answer)."""
+_HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": {
+        "description": "The request's own id, or the one that it came with.",
+        "schema": {"type": "string"},
+    },
+    "Location": {"description": "Where the new thing is.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
+}
+_HEADERS_OF = {"201": ("Location",), "202": ("Location",), "302": ("Location",), "401": ("WWW-Authenticate",)}
 
 
 def install(app: APIFlask) -> None:
+    app.config["AUTO_OPERATION_ID"] = True
     app.config["AUTO_VALIDATION_ERROR_RESPONSE"] = False
     app.config["AUTO_404_RESPONSE"] = False
     app.security_schemes = {"key": {"type": "http", "scheme": "bearer"}}
@@ -29,11 +62,19 @@ def _complete(spec: Any) -> Any:
         _add(schemas, record)
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path" and parameter["name"] in _PATH_PATTERNS:
+                    parameter["schema"]["pattern"] = _PATH_PATTERNS[parameter["name"]]
+            for status, response in operation["responses"].items():
+                names = ("X-Request-ID", *_HEADERS_OF.get(status, ()))
+                response.setdefault("headers", {}).update({name: _HEADERS[name] for name in names})
             if path in _PUBLIC:
                 operation["security"] = []
             else:
                 operation["security"] = [{"key": []}]
                 _errors(operation, method)
+    for source, (parameter, pointer) in _LINKS.items():
+        _link(spec["paths"], *source, parameter, pointer)
     _upload_body(spec["paths"]["/v1/datasets"]["post"])
     return spec
 
@@ -48,7 +89,7 @@ def _errors(operation: dict[str, Any], method: str) -> None:
     """Every 4xx and 5xx is a problem; some can come from anywhere."""
     responses = operation["responses"]
     takes_input = bool(operation.get("parameters") or "requestBody" in operation or method == "post")
-    for status in (*_EVERYWHERE, *((400, 413, 415, 422) if takes_input else ())):
+    for status in (*_EVERYWHERE, *((413, 415, 422) if takes_input else ())):
         responses.setdefault(str(status), {})
     for status, response in responses.items():
         if status[0] in "45":
@@ -58,6 +99,19 @@ def _errors(operation: dict[str, Any], method: str) -> None:
             response.pop("content", None)
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
+
+
+def _link(paths: dict[str, Any], method: str, path: str, parameter: str, pointer: str) -> None:
+    """From an answer that gives an id to all that can be asked of it."""
+    responses = paths[path][method]["responses"]
+    answer = next(response for status, response in responses.items() if status.startswith("2"))
+    for target, operations in paths.items():
+        if target.count("{") == 1 and f"{{{parameter}}}" in target:
+            for operation in operations.values():
+                answer.setdefault("links", {})[operation["operationId"]] = {
+                    "operationId": operation["operationId"],
+                    "parameters": {parameter: f"$response.body#{pointer}"},
+                }
 
 
 def _upload_body(operation: dict[str, Any]) -> None:

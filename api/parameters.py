@@ -31,9 +31,26 @@ class JobsQuery(PageQuery):
     schedule: Annotated[str | None, Field(pattern=r"^sch_[0-9A-Z]{26}$")] = None
 
 
-class OccurrencesQuery(PageQuery):
+class KeysQuery(PageQuery):
+    project: Annotated[
+        str | None,
+        Field(pattern=NAME_PATTERN, description="Another project than the key's own; the operator's alone."),
+    ] = None
+
+
+class NumberedQuery(PageQuery):
+    """A page of what is ordered by numbers: versions, times in milliseconds."""
+
     after: Annotated[
         str | None, Field(pattern=r"^[0-9]{1,15}$", description="`next` of the page before.")
+    ] = None
+
+
+class StreamQuery(PageQuery):
+    """A page of a Redis stream."""
+
+    after: Annotated[
+        str | None, Field(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="`next` of the page before.")
     ] = None
 
 

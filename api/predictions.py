@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api.auth import project
+from api.auth import needs, project
 from api.wiring import model_server, services
 from shared.contracts.models import PredictBody, Predictions
 from shared.errors import InvalidInput
@@ -13,12 +13,13 @@ blueprint = APIBlueprint("predictions", __name__, url_prefix="/v1/models", tag="
 
 
 @blueprint.post("/<ref>/predict")
+@needs("read")
 @blueprint.input(PredictBody, arg_name="body")
 @blueprint.output(Predictions)
 @blueprint.doc(responses={404: "", 409: "The artifact is not what was signed.", 503: ""})
 def predict(ref: str, body: PredictBody) -> Predictions:
     """Score rows with a model: `name` (latest version), `name:3` or `name@alias`."""
-    owner = project("read")
+    owner = project()
     most = services().settings.max_predict_rows
     if len(body.rows) > most:
         raise InvalidInput.at("/rows", f"at most {most} rows at a time; score more with a batch_predict job")

@@ -72,19 +72,19 @@ def install(app: APIFlask) -> None:
             headers["WWW-Authenticate"] = "Bearer"
         return respond(error.status, error.code, error.message, errors=error.errors, headers=headers)
 
+    @app.error_processor  # takes werkzeug's errors, too, until `http_error` below does
+    def apiflask_error(error: HTTPError) -> Response:
+        if isinstance(error.__cause__, ValidationError):
+            return graft_error(invalid(error.__cause__))
+        code = _CODES.get(error.status_code, "http_error")
+        return respond(error.status_code, code, error.message or HTTPStatus(error.status_code).phrase)
+
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
         detail = error.description or HTTPStatus(status).phrase
         return respond(status, _CODES.get(status, "http_error"), detail, headers=headers)
-
-    @app.error_processor
-    def apiflask_error(error: HTTPError) -> Response:
-        if isinstance(error.__cause__, ValidationError):
-            return graft_error(invalid(error.__cause__))
-        code = _CODES.get(error.status_code, "http_error")
-        return respond(error.status_code, code, error.message or HTTPStatus(error.status_code).phrase)
 
     @app.errorhandler(Exception)
     def defect(error: Exception) -> Response:

@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from api import report_page
-from api.auth import project
+from api.auth import needs, project
 from api.wiring import services
 
 blueprint = APIBlueprint("reports", __name__, url_prefix="/v1/models", tag="Reports")
@@ -25,10 +25,11 @@ _ANSWERS: dict[int, Any] = {
 
 
 @blueprint.get("/<name>/versions/<int:number>/report")
+@needs("read")
 @blueprint.doc(responses=_ANSWERS)
 def get_report(name: str, number: int) -> Response:
     """The report of a fine-tuned version. `Accept: text/html` gives it as a page to read."""
-    owner = project("read")
+    owner = project()
     report = services().models.report(owner, name, number)
     if request.accept_mimetypes.best_match([_JSON, _HTML]) == _HTML:
         page = report_page.render(json.loads(report), services().models.version(owner, name, number))

@@ -8,10 +8,10 @@ from apiflask import APIBlueprint
 from flask import Response, g
 from pydantic import ValidationError
 
-from api.auth import project
+from api.auth import needs, project
 from api.idempotency import idempotency
 from api.jobs import accepted
-from api.parameters import OccurrencesQuery, PageQuery, page
+from api.parameters import NumberedQuery, PageQuery, page
 from api.wiring import services
 from shared import scheduled_jobs
 from shared.contracts.base import Page
@@ -36,6 +36,7 @@ _TRIES = 5
 
 
 @blueprint.post("")
+@needs("submit")
 @blueprint.input(ScheduleBody, arg_name="body")
 @blueprint.output(Schedule, status_code=201)
 @blueprint.doc(responses={429: ""})
@@ -45,7 +46,7 @@ def create_schedule(body: ScheduleBody) -> Response:
     `job` is checked as `POST /v1/jobs` would check it at the next occurrence. With an `Idempotency-Key` header the same
     key and body return the first schedule again for 24 hours.
     """
-    owner = project("submit")
+    owner = project()
     _expect_occurrences(body)
     scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
     made, replayed = services().schedules.create(owner, body, idempotency=idempotency())
@@ -57,29 +58,32 @@ def create_schedule(body: ScheduleBody) -> Response:
 
 
 @blueprint.get("")
+@needs("read")
 @blueprint.input(PageQuery, location="query", arg_name="query")
 @blueprint.output(SchedulePage)
 def list_schedules(query: PageQuery) -> Page[Schedule]:
     """List schedules, newest first."""
-    found, more = services().schedules.page(project("read"), limit=query.limit, after=query.after)
+    found, more = services().schedules.page(project(), limit=query.limit, after=query.after)
     return page([to_schedule(item) for item in found], more, found[-1].id if found else None)
 
 
 @blueprint.get("/<schedule_id>")
+@needs("read")
 @blueprint.output(Schedule)
 @blueprint.doc(responses=[404])
 def get_schedule(schedule_id: str) -> Schedule:
     """Look at a schedule."""
-    return to_schedule(services().schedules.get(project("read"), schedule_id))
+    return to_schedule(services().schedules.get(project(), schedule_id))
 
 
 @blueprint.patch("/<schedule_id>")
+@needs("submit")
 @blueprint.input(SchedulePatch, arg_name="patch")
 @blueprint.output(Schedule)
 @blueprint.doc(responses={404: "", 409: "Others are changing it."})
 def update_schedule(schedule_id: str, patch: SchedulePatch) -> Schedule:
     """Change a schedule; what is left out stays. It does not look back: what is over is not done anew."""
-    owner = project("submit")
+    owner = project()
     changes = patch.model_dump(exclude_unset=True)
 
     def changed(seen: Standing) -> ScheduleBody:
@@ -92,15 +96,17 @@ def update_schedule(schedule_id: str, patch: SchedulePatch) -> Schedule:
 
 
 @blueprint.delete("/<schedule_id>")
+@needs("submit")
 @blueprint.output({}, status_code=204)
 @blueprint.doc(responses=[404])
 def delete_schedule(schedule_id: str) -> tuple[str, int]:
     """Delete a schedule and the list of its occurrences. Its jobs go on."""
-    services().schedules.delete(project("submit"), schedule_id)
+    services().schedules.delete(project(), schedule_id)
     return "", 204
 
 
 @blueprint.post("/<schedule_id>/run")
+@needs("submit")
 @blueprint.output(Job, status_code=202)
 @blueprint.doc(responses={404: "", 409: "Others are changing it.", 429: ""})
 def run_schedule(schedule_id: str) -> Response:
@@ -108,7 +114,7 @@ def run_schedule(schedule_id: str) -> Response:
 
     It is an occurrence (`manual`) whose nominal time is now. `Idempotency-Key` as for a job.
     """
-    owner = project("submit")
+    owner = project()
     for _ in range(_TRIES):
         standing = services().schedules.get(owner, schedule_id)
         now = services().schedules.now_ms()
@@ -125,13 +131,14 @@ def run_schedule(schedule_id: str) -> Response:
 
 
 @blueprint.get("/<schedule_id>/occurrences")
-@blueprint.input(OccurrencesQuery, location="query", arg_name="query")
+@needs("read")
+@blueprint.input(NumberedQuery, location="query", arg_name="query")
 @blueprint.output(OccurrencePage)
 @blueprint.doc(responses=[404])
-def list_occurrences(schedule_id: str, query: OccurrencesQuery) -> Page[Occurrence]:
+def list_occurrences(schedule_id: str, query: NumberedQuery) -> Page[Occurrence]:
     """What came of the schedule's occurrences, newest first; the newest 1,000 are kept."""
     found, more = services().schedules.occurrences(
-        project("read"), schedule_id, limit=query.limit, after=query.after
+        project(), schedule_id, limit=query.limit, after=query.after
     )
     return page([item for _, item in found], more, found[-1][0] if found else None)
 

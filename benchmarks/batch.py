@@ -62,7 +62,7 @@ def main() -> None:
         service.running(Path(directory) / "data", chosen.workers) as graft,
     ):
         if chosen.memory:
-            memory.compare(graft, Path(directory), chosen.formats, chosen.millions)
+            memory.compare(graft, Path(directory), chosen.formats, chosen.millions, chosen.columns)
         else:
             run(chosen, Path(directory), graft)
 
@@ -190,6 +190,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rivals", type=Path, metavar="PYTHON")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--millions", type=int, default=10, help="rows of the larger table of --memory")
+    parser.add_argument("--columns", default="all", choices=["all", "none"], help="what --memory writes")
     return parser.parse_args()
 
 

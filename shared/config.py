@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
@@ -50,13 +50,15 @@ class Settings(BaseSettings):
     s3_bucket: str = "graft"
     """Where Graft keeps datasets, artifacts and outputs."""
     s3_allowed_buckets: Annotated[tuple[str, ...], NoDecode] = ()
-    """Buckets, besides our own, whose objects users may name as `s3://…`; comma-separated."""
+    """Buckets whose objects users may name as `s3://…`; comma-separated. Never our own."""
 
     # Secrets
     signing_key: Annotated[SecretStr, Field(min_length=16)]
     """Signs model artifacts. All processes need the same; without it no artifact of before can be opened."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Comma-separated; each `key`, or `project:key` for a project other than `default`."""
+    """Comma-separated; each `key` (the operator's, in the project `default`) or `project:key`."""
+    max_keys: Annotated[int, Field(gt=0)] = 1_000
+    """API keys that one project may have, besides those of `GRAFT_API_KEYS`."""
 
     # Jobs
     lease_seconds: Annotated[float, Field(gt=0)] = 30.0
@@ -133,6 +135,14 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("s3_allowed_buckets")
+    @classmethod
+    def _not_our_own(cls, buckets: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """In our own bucket projects lie side by side: what a user may name there would be another's, too."""
+        if info.data.get("s3_bucket") in buckets:
+            raise ValueError("may not hold the bucket in which Graft keeps the objects of all projects")
+        return buckets
 
 
 def forget_secrets() -> None:

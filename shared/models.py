@@ -127,7 +127,7 @@ class ModelStore:
     def versions(
         self, project: str, name: str, *, limit: int, after: str | None = None
     ) -> tuple[list[ModelVersion], bool]:
-        """Newest first: up to `limit` versions below `after`, and whether there are more."""
+        """Newest first: up to `limit` versions below `after`, and whether there are more. Raises NotFound."""
         upper = f"({after}" if after else "+inf"
         numbers = self._redis.zrange(
             keys.model_versions(project, name),
@@ -138,8 +138,8 @@ class ModelStore:
             offset=0,
             num=limit + 1,
         )
-        if not numbers and not after:
-            raise _unknown(name)
+        if not numbers:
+            self.get(project, name)
         return [self.version(project, name, int(number)) for number in numbers[:limit]], len(numbers) > limit
 
     def artifact(self, project: str, name: str, number: int) -> Artifact:

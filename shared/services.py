@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared import database, storage
+from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
@@ -35,6 +36,7 @@ class Services:
     models: ModelStore
     schedules: ScheduleStore
     workers: WorkerStore
+    api_keys: ApiKeyStore
 
 
 def build(settings: Settings) -> Services:
@@ -61,6 +63,7 @@ def build(settings: Settings) -> Services:
             idempotency_seconds=settings.idempotency_seconds,
         ),
         workers=WorkerStore(redis),
+        api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
     )
 
 

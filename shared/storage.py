@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 2**20
 _TRANSFER = TransferConfig(multipart_threshold=64 * 2**20, multipart_chunksize=8 * 2**20, use_threads=False)
-_RANGE_BYTES = 8 * 2**20
+_RANGE_BYTES = 16 * 2**20
 _RANGES_AT_ONCE = 4
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _DENIED = {"403", "AccessDenied"}
@@ -151,7 +151,7 @@ class ObjectStore:
             found = self._client.head_object(Bucket=self.bucket, Key=key)
         size = found["ContentLength"]
         said = Object(size, found["ETag"])
-        return (self._range(key, max(0, size - most), size, said) if size else b""), said
+        return b"".join(self._range(key, max(0, size - most), size, said)), said
 
     def download_ranges(
         self, key: str, path: Path, ranges: Sequence[tuple[int, int]], found: Object, *, in_place: bool
@@ -171,21 +171,26 @@ class ObjectStore:
 
             def fetch(piece: tuple[int, int, int]) -> None:
                 place, start, end = piece
-                os.pwrite(file.fileno(), self._range(key, start, end, found), place)
+                for content in self._range(key, start, end, found):
+                    place += os.pwrite(file.fileno(), content, place)
 
             list(pool.map(fetch, pieces))
             if in_place:
                 file.truncate(found.bytes)
 
-    def _range(self, key: str, start: int, end: int, found: Object) -> bytes:
+    def _range(self, key: str, start: int, end: int, found: Object) -> Iterator[bytes]:
+        """Bytes of an object, a chunk at a time. Raises InvalidInput if it is not the one that was `found`."""
         if start == end:
-            return b""
+            return
+        received = 0
         with _translated(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}")
-            content = answer["Body"].read()
-        if answer["ETag"] != found.etag or len(content) != end - start:
+            same = answer["ETag"] == found.etag and answer["ContentLength"] == end - start
+            for chunk in answer["Body"].iter_chunks(CHUNK_BYTES) if same else ():
+                received += len(chunk)
+                yield chunk
+        if received != end - start:
             raise InvalidInput(f"the object {key} has changed since the job began", code="input_changed")
-        return content
 
     def copy(self, source: ObjectStore, source_key: str, key: str, *, content_type: str) -> None:
         """Copy an object of the same server, which moves the bytes itself; 5 GB at most. Raises NotFound."""

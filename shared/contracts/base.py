@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+
+_YEARS = (1970, 2199)
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name people choose: models, projects, aliases, schedules."""
@@ -28,6 +31,25 @@ def rfc3339(moment: datetime) -> str:
 
 
 Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+
+
+def _moment(value: object) -> object:
+    """An RFC 3339 time with its offset, in years in which every zone's arithmetic works."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or "T" not in str(value).upper():
+        raise PydanticCustomError("moment", "should be a time with its offset, as in 2026-03-01T00:00:00Z")
+    if not _YEARS[0] < moment.year < _YEARS[1]:
+        raise PydanticCustomError("moment", f"should lie between {_YEARS[0]} and {_YEARS[1]}")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
+"""A time in a request."""
 
 
 def from_ms(milliseconds: int) -> datetime:

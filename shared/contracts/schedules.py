@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.contracts.base import Body, Name, Page, Record, Time
+from shared.contracts.base import Body, Moment, Name, Page, Record, Time
 from shared.contracts.specs import refusal
 from shared.cron import Cron, CronError, zones
 
@@ -17,23 +16,6 @@ CatchUp = Literal["none", "latest", "all"]
 Overlap = Literal["skip", "queue", "allow"]
 MissingInput = Literal["fail", "skip"]
 OccurrenceStatus = Literal["waiting", "submitted", "skipped", "failed"]
-
-_YEARS = (1970, 2199)
-
-
-def _moment(value: object) -> object:
-    """An RFC 3339 time with its offset, in years in which every zone's arithmetic works."""
-    if isinstance(value, datetime):
-        return value
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None or "T" not in str(value).upper():
-        raise PydanticCustomError("moment", "should be a time with its offset, as in 2026-03-01T00:00:00Z")
-    if not _YEARS[0] < moment.year < _YEARS[1]:
-        raise PydanticCustomError("moment", f"should lie between {_YEARS[0]} and {_YEARS[1]}")
-    return moment.astimezone(UTC)
 
 
 def _cron(value: str) -> str:
@@ -50,7 +32,6 @@ def _zone(value: str) -> str:
     return value
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
 CronText = Annotated[str, StringConstraints(min_length=1), AfterValidator(_cron)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 JobTemplate = Annotated[dict[str, JsonValue], Field(min_length=1)]

@@ -26,7 +26,16 @@ import httpx
 import psutil
 import pyarrow as pa
 
-from graft.stack import RunningServer, Service, ports, services, start_object_store, start_redis
+from graft.stack import (
+    Endpoint,
+    RunningServer,
+    Service,
+    object_store_endpoint,
+    ports,
+    services,
+    start_object_store,
+    start_redis,
+)
 from shared import services as composition
 from shared.config import Settings
 from tests.chaos.invariants import check_invariants
@@ -36,6 +45,7 @@ from tests.e2e.test_batch_prediction import fetched
 from tests.support.client import ENDED, PARQUET, Graft, Json, as_table, train_body
 from tests.support.waiting import eventually
 
+USER_BUCKET = "lake"
 LEASE_SECONDS = 3.0
 #: What the issue allows on top of a lease until a job runs elsewhere.
 TAKEOVER_SECONDS = LEASE_SECONDS + 10.0
@@ -106,7 +116,7 @@ class Rig:
             **TIMES,
             "GRAFT_SIGNING_KEY": secrets.token_hex(16),
             "GRAFT_API_KEYS": self.api_key,
-            "GRAFT_S3_ALLOWED_BUCKETS": self.store.settings["GRAFT_S3_BUCKET"],
+            "GRAFT_S3_ALLOWED_BUCKETS": USER_BUCKET,
         }
         self.failpoints = directory / "failpoints"
         self.failpoints.mkdir()
@@ -122,6 +132,7 @@ class Rig:
             )
         )
         stack.callback(self.services.database.close)
+        assert _bucket(self.store.settings, USER_BUCKET).why_not_ready() is None
         self.workers: dict[str, Worker] = {}
         self._usual: dict[str, Service] = {}
         self.acknowledged: list[str] = []
@@ -348,6 +359,16 @@ def _has_scored(job: Json, least: int) -> Json | None:
 
 def _from_attempt(job: Json, number: int) -> Json | None:
     return job if job["attempt"] >= number else None
+
+
+def _bucket(settings: Mapping[str, str], name: str) -> Endpoint:
+    """Another bucket of the store, which is made when it is first looked at."""
+    return object_store_endpoint(
+        settings["GRAFT_S3_ENDPOINT_URL"],
+        access_key_id=settings["GRAFT_S3_ACCESS_KEY_ID"],
+        secret_access_key=settings["GRAFT_S3_SECRET_ACCESS_KEY"],
+        bucket=name,
+    )
 
 
 def _port(url: str) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tests.chaos.conftest import soak
-from tests.chaos.rig import Rig
+from tests.chaos.rig import USER_BUCKET, Rig
 from tests.chaos.test_step_boundaries import around, in_soak, restart_the_dead
 from tests.e2e import tables
 from tests.e2e.test_batch_prediction import fetched
@@ -35,7 +35,7 @@ def scorer(rig: Rig) -> Rig:
             half = rows.slice(part * ROWS // 2, ROWS // 2)
             ids = pa.array([f"{day} {part * ROWS // 2 + number}" for number in range(half.num_rows)])
             content = written(half.append_column("id", ids), "text/csv")
-            rig.services.objects.put_bytes(f"lake/{day:%Y/%m/%d}/part-{part}.csv", content)
+            rig.services.objects.at(USER_BUCKET).put_bytes(f"{day:%Y/%m/%d}/part-{part}.csv", content)
     return rig
 
 
@@ -44,7 +44,7 @@ def daily(rig: Rig, **changes: Any) -> Json:
     job = {
         "type": "batch_predict",
         "model": "daily-model",
-        "input": {"uri": f"s3://{rig.services.objects.bucket}/lake/{{{{ scheduled_for:%Y/%m/%d }}}}/"},
+        "input": {"uri": f"s3://{USER_BUCKET}/{{{{ scheduled_for:%Y/%m/%d }}}}/"},
         "output": {"columns": "id", "format": "csv"},
         "id_column": "id",
     }

@@ -7,9 +7,10 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,9 @@ KEYS = {
     "another": "the-other-key",
     "fresh": "the-key-of-a-fresh-project",
     "calendar": "the-key-of-a-project-with-schedules",
+    "fuzzed": "the-key-of-a-project-for-generated-requests",
 }
+OPERATORS_KEY = "the-operators-own-key"
 USER_BUCKET = "lake"
 
 
@@ -46,7 +49,7 @@ def stack(
     env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     env |= object_store.settings
     env |= {
-        "GRAFT_API_KEYS": ",".join(f"{project}:{key}" for project, key in KEYS.items()),
+        "GRAFT_API_KEYS": ",".join([*(f"{project}:{key}" for project, key in KEYS.items()), OPERATORS_KEY]),
         "GRAFT_S3_ALLOWED_BUCKETS": USER_BUCKET,
         "GRAFT_S3_BUCKET": f"graft-{secrets.token_hex(4)}",
         "GRAFT_DRAIN_SECONDS": "1",
@@ -110,3 +113,34 @@ def planner(stack: RunningStack) -> Iterator[Graft]:
     """A project for tests that count schedules."""
     with Graft(stack.url, KEYS["calendar"]) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def fuzzed(stack: RunningStack) -> Iterator[Graft]:
+    """A project where anything may be made and deleted."""
+    with Graft(stack.url, KEYS["fuzzed"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def operator(stack: RunningStack) -> Iterator[Graft]:
+    """The one key that may make keys for any project; itself in `default`."""
+    with Graft(stack.url, OPERATORS_KEY) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def client_of(stack: RunningStack, operator: Graft) -> Iterator[Callable[..., Graft]]:
+    """Makes clients with new keys: `client_of("project", "read", "submit")`."""
+    clients: list[Graft] = []
+
+    def make(project: str, *scopes: str, **fields: Any) -> Graft:
+        body = {"project": project, "scopes": list(scopes or ("read", "submit", "admin")), **fields}
+        response = operator.post("/v1/keys", json=body)
+        assert response.status_code == 201, response.text
+        clients.append(Graft(stack.url, response.json()["key"]))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()

@@ -89,6 +89,17 @@ def test_without_a_known_key_there_is_401(anybody: httpx.Client, key: str | None
         ("POST", "/v1/jobs", {"content": b"\xff", "headers": {"Content-Type": "application/json"}}, 400),
         ("POST", "/v1/jobs", {"content": b"{}", "headers": {"Content-Type": "text/plain"}}, 415),
         ("POST", "/v1/jobs", {"json": []}, 422),
+        (
+            "PATCH",
+            "/v1/models/any",
+            {"content": b"null", "headers": {"Content-Type": "application/json"}},
+            422,
+        ),
+        ("GET", "/v1/models/any/versions", {"params": {"after": "abc"}}, 422),
+        ("GET", "/v1/jobs/any/events", {"params": {"after": "abc"}}, 422),
+        ("GET", "/v1/jobs/any/logs", {"params": {"after": "1:1"}}, 422),
+        ("GET", "/" + "x" * 5_000, {}, 414),
+        ("GET", "/v1/jobs", {"headers": {"X-Long": "x" * 10_000}}, 431),
         ("POST", "/v1/jobs", {"json": {"type": "dream"}}, 422),
         ("POST", "/v1/jobs", {"json": {"type": ["train"]}}, 422),
         (
@@ -108,7 +119,9 @@ def test_every_error_is_a_problem(
     problem = response.json()
     assert {"type", "title", "status", "detail", "code", "request_id"} <= set(problem)
     assert problem["status"] == status
+    assert problem["request_id"] == response.headers["X-Request-ID"]
     assert "Traceback" not in response.text
+    assert ("Allow" in response.headers) is (status == 405)
 
 
 def test_a_request_id_comes_back_and_follows_the_job_into_every_log(

@@ -1,0 +1,65 @@
+"""gunicorn's threaded worker, but that a request which it cannot parse is answered as every other error is."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.workers.gthread import ThreadWorker
+
+from shared import logs
+
+log = logs.get(__name__)
+
+_OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
+_STATUSES = (
+    (_OURS, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"),
+    (errors.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG, "uri_too_long"),
+    (errors.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
+    (errors.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED, "malformed"),
+    (errors.UnsupportedTransferCoding, HTTPStatus.NOT_IMPLEMENTED, "malformed"),
+    (errors.ParseException, HTTPStatus.BAD_REQUEST, "malformed"),
+)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Named in `api.gunicorn_conf`."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer with a problem (RFC 9457) and never with what was sent, which gunicorn's own page would repeat."""
+        known = (found for found in _STATUSES if isinstance(exc, found[0]))
+        _, status, code = next(known, (None, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"))
+        request_id = uuid4().hex
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("request_crashed", request_id=request_id, exc_info=exc)
+        else:
+            log.info("request_unreadable", request_id=request_id, status=status, reason=type(exc).__name__)
+        try:
+            util.write_nonblock(client, _answer(status, code, request_id))
+        except OSError:
+            log.debug("client_gone", request_id=request_id)
+
+
+def _answer(status: HTTPStatus, code: str, request_id: str) -> bytes:
+    """The whole of an HTTP/1.1 answer, after which the connection ends."""
+    problem = {
+        "type": f"urn:graft:problem:{code}",
+        "title": status.phrase,
+        "status": status,
+        "detail": status.description or status.phrase,
+        "code": code,
+        "request_id": request_id,
+    }
+    body = json.dumps(problem).encode()
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        f"X-Request-ID: {request_id}",
+    )
+    return "\r\n".join([*head, "", ""]).encode() + body
