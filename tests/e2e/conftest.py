@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from graft.stack import Endpoint, RunningServer, object_store_endpoint
-from tests.support.client import Graft
+from tests.e2e import tables
+from tests.support.client import Graft, Json, train_body
 from tests.support.waiting import eventually
 
 KEYS = {
@@ -144,3 +145,11 @@ def client_of(stack: RunningStack, operator: Graft) -> Iterator[Callable[..., Gr
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def endless(graft: Graft) -> Json:
+    """A job that trains until it is stopped."""
+    dataset = graft.dataset(tables.digits(slice(0, 1500)))
+    estimator = {"kind": "neural_network", "epochs": 100_000, "hidden_layers": [256], "learning_rate": 1e-6}
+    return train_body(dataset, "endless", estimator=estimator)

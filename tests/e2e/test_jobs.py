@@ -9,26 +9,11 @@ import pytest
 
 from tests.e2e import tables
 from tests.support.client import Graft, Json, train_body
-from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
 def iris(graft: Graft) -> str:
     return graft.dataset(tables.iris())
-
-
-@pytest.fixture(scope="module")
-def endless(graft: Graft) -> Json:
-    """A job that trains until it is stopped."""
-    dataset = graft.dataset(tables.digits(slice(0, 1500)))
-    estimator = {"kind": "neural_network", "epochs": 100_000, "hidden_layers": [256], "learning_rate": 1e-6}
-    return train_body(dataset, "endless", estimator=estimator)
-
-
-def started(graft: Graft, body: Json) -> str:
-    job_id: str = graft.submit(body).json()["id"]
-    eventually(lambda: graft.job(job_id)["status"] == "running", 60)
-    return job_id
 
 
 def test_a_submitted_job_is_answered_with_its_place_and_its_defaults_filled_in(
@@ -73,7 +58,7 @@ def test_wait_holds_the_answer_until_the_job_ends(graft: Graft, iris: str) -> No
 
 
 def test_wait_answers_when_its_time_is_up(graft: Graft, endless: Json) -> None:
-    job_id = started(graft, endless)
+    job_id = graft.started(endless)
     begun = time.monotonic()
     response = graft.get(f"/v1/jobs/{job_id}", params={"wait": 0.5})
     assert 0.5 <= time.monotonic() - begun < 10
@@ -82,7 +67,7 @@ def test_wait_answers_when_its_time_is_up(graft: Graft, endless: Json) -> None:
 
 
 def test_too_many_waiting_requests_are_told_to_come_back(graft: Graft, endless: Json) -> None:
-    job_id = started(graft, endless)
+    job_id = graft.started(endless)
     statuses: list[int] = []
 
     def wait() -> None:
@@ -109,7 +94,7 @@ def test_a_wait_outside_its_bounds_is_refused(graft: Graft, iris: str, wait: str
 
 
 def test_a_running_job_is_cancelled_within_seconds(graft: Graft, endless: Json) -> None:
-    job_id = started(graft, endless)
+    job_id = graft.started(endless)
     first = graft.post(f"/v1/jobs/{job_id}/cancel")
     assert first.status_code == 202
     assert first.json()["cancel_requested_at"]
@@ -122,7 +107,7 @@ def test_a_running_job_is_cancelled_within_seconds(graft: Graft, endless: Json) 
 
 
 def test_a_queued_job_is_cancelled_before_it_runs(graft: Graft, endless: Json, iris: str) -> None:
-    busy = [started(graft, endless) for _ in range(2)]
+    busy = [graft.started(endless) for _ in range(2)]
     job_id = graft.submit(train_body(iris, "never-run")).json()["id"]
     response = graft.post(f"/v1/jobs/{job_id}/cancel")
     assert (response.status_code, response.json()["status"]) == (202, "cancelled")
@@ -189,7 +174,7 @@ def test_another_projects_job_does_not_exist(graft: Graft, stranger: Graft, iris
 
 
 def test_a_dataset_cannot_be_deleted_while_a_live_job_reads_it(graft: Graft, endless: Json) -> None:
-    job_id = started(graft, endless)
+    job_id = graft.started(endless)
     response = graft.delete(f"/v1/datasets/{endless['dataset']}")
     assert (response.status_code, response.json()["code"]) == (409, "dataset_in_use")
     graft.post(f"/v1/jobs/{job_id}/cancel")

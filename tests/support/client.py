@@ -50,6 +50,12 @@ class Graft(httpx.Client):
         found: Json = response.json()
         return found
 
+    def started(self, body: Mapping[str, Any]) -> str:
+        """Submit, and wait until it runs; the job's id. It has to run for longer than a look takes."""
+        job_id: str = self.submit(body).json()["id"]
+        eventually(lambda: self.job(job_id)["status"] == "running", 60)
+        return job_id
+
     def ended(self, job_id: str, seconds: float = 120) -> Json:
         """The job once it has ended, whichever way."""
 
