@@ -28,11 +28,8 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:schedule:<id>:users      set     its live jobs
     graft:p:P:schedules                zset
     graft:p:P:keys                     zset    its API keys
-    graft:p:P:usage                    hash    what it has used, all together
-    graft:p:P:usage:<day>              hash    the same of one day, by days since the epoch
 
     graft:key:<id>                     hash    an API key, found before its project is known
-    graft:rate:<who>                   string  when a project's or an address's requests are used up again (µs)
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
     graft:delayed                      zset    queued jobs that wait for their retry, by when
@@ -163,20 +160,6 @@ def api_key(key_id: str) -> str:
 
 def api_keys(project: str) -> str:
     return f"graft:p:{project}:keys"
-
-
-def usage(project: str) -> str:
-    """Totals of all time. Scripts add `:<day>` for those of a day."""
-    return f"graft:p:{project}:usage"
-
-
-def usage_of_day(project: str, day: int) -> str:
-    """`day` counts from the epoch."""
-    return f"{usage(project)}:{day}"
-
-
-def rate(who: str) -> str:
-    return f"graft:rate:{who}"
 
 
 def dataset_object(project: str, dataset_id: str, extension: str) -> str:
