@@ -112,14 +112,8 @@ class ApiKeyStore:
 
     def page(self, project: str, *, limit: int, after: str | None = None) -> tuple[list[ApiKey], bool]:
         """Newest first: up to `limit` keys older than `after`, and whether there are more."""
-        upper = f"({after}" if after else "+"
-        ids = self._redis.zrange(
-            keys.api_keys(project), upper, "-", desc=True, bylex=True, offset=0, num=limit + 1
-        )
-        with self._redis.pipeline() as pipe:
-            for key_id in ids[:limit]:
-                pipe.hgetall(keys.api_key(key_id))
-            return [_to_key(record) for record in pipe.execute() if record], len(ids) > limit
+        records, more = self._redis.newest(keys.api_keys(project), keys.api_key, limit=limit, after=after)
+        return [_to_key(record) for record in records], more
 
     def rotate(
         self, project: str, key_id: str, *, overlap_seconds: int, expires_at: datetime | None = None

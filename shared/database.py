@@ -70,6 +70,20 @@ class Database(_Redis):  # type: ignore[misc]
     def pipeline(self, transaction: bool = False, shard_hint: str | None = None) -> Any:
         return _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
+    def newest(
+        self, index: str, record_key: Callable[[str], str], *, limit: int, after: str | None
+    ) -> tuple[list[dict[str, str]], bool]:
+        """Up to `limit` records of a list of ids, newest first and older than `after`; and whether there are more.
+
+        An id whose record is gone is left out.
+        """
+        upper = f"({after}" if after else "+"
+        ids = self.zrange(index, upper, "-", desc=True, bylex=True, offset=0, num=limit + 1)
+        with self.pipeline() as pipe:
+            for record_id in ids[:limit]:
+                pipe.hgetall(record_key(record_id))
+            return [record for record in pipe.execute() if record], len(ids) > limit
+
     def script(self, name: str) -> Callable[..., Any]:
         """The Lua script of this name, ready to be called with `keys` and `args`."""
         script = self.register_script(lua.source(name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -81,14 +82,10 @@ class DatasetStore:
 
     def page(self, project: str, *, limit: int, after: str | None = None) -> tuple[list[Dataset], bool]:
         """Newest first: up to `limit` datasets older than `after`, and whether there are more."""
-        upper = f"({after}" if after else "+"
-        ids = self._redis.zrange(
-            keys.datasets(project), upper, "-", desc=True, bylex=True, offset=0, num=limit + 1
+        records, more = self._redis.newest(
+            keys.datasets(project), partial(keys.dataset, project), limit=limit, after=after
         )
-        with self._redis.pipeline() as pipe:
-            for dataset_id in ids[:limit]:
-                pipe.hgetall(keys.dataset(project, dataset_id))
-            return [_to_dataset(record) for record in pipe.execute() if record], len(ids) > limit
+        return [_to_dataset(record) for record in records], more
 
     def delete(self, project: str, dataset_id: str) -> None:
         """Forget the dataset. Raises NotFound, or Conflict while a live job reads it."""

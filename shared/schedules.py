@@ -11,6 +11,7 @@ clock is Redis's; times are milliseconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ulid import ULID
 
@@ -76,14 +77,10 @@ class ScheduleStore:
 
     def page(self, project: str, *, limit: int, after: str | None = None) -> tuple[list[Standing], bool]:
         """Newest first: up to `limit` schedules older than `after`, and whether there are more."""
-        upper = f"({after}" if after else "+"
-        ids = self._redis.zrange(
-            keys.schedules(project), upper, "-", desc=True, bylex=True, offset=0, num=limit + 1
+        records, more = self._redis.newest(
+            keys.schedules(project), partial(keys.schedule, project), limit=limit, after=after
         )
-        with self._redis.pipeline() as pipe:
-            for schedule_id in ids[:limit]:
-                pipe.hgetall(keys.schedule(project, schedule_id))
-            return [to_standing(record) for record in pipe.execute() if record], len(ids) > limit
+        return [to_standing(record) for record in records], more
 
     def update(self, project: str, schedule_id: str, change: Callable[[Standing], ScheduleBody]) -> Standing:
         """Change a schedule; `change` is asked again if it has changed meanwhile. Raises NotFound, Conflict.
