@@ -12,9 +12,9 @@ from typing import Any
 from apiflask import APIFlask
 
 from api.datasets import CONTENT_TYPES
-from api.problems import MEDIA_TYPE, Problem
 from shared.contracts.base import NAME_PATTERN
 from shared.contracts.datasets import RegisterBody
+from shared.contracts.problems import MEDIA_TYPE, Problem
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _PUBLIC = ("/healthz", "/readyz")

@@ -5,9 +5,7 @@ What was sent is never echoed: a message names the field and what is wrong with 
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
-from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
@@ -16,13 +14,11 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from shared import logs
-from shared.contracts.base import Record
+from shared.contracts.problems import MEDIA_TYPE, ProblemError, problem
 from shared.contracts.refusals import invalid
 from shared.errors import FieldError, GraftError, Temporary, TooMany
 
 log = logs.get(__name__)
-
-MEDIA_TYPE = "application/problem+json"
 
 _CODES = {
     400: "malformed",
@@ -37,25 +33,6 @@ _CODES = {
     429: "too_many",
     431: "headers_too_large",
 }
-
-
-class ProblemError(Record):
-    """One bad field, by its JSON pointer."""
-
-    pointer: str
-    detail: str
-
-
-class Problem(Record):
-    """Why a request was not done."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[ProblemError] | None = None
 
 
 def install(app: APIFlask) -> None:
@@ -100,14 +77,6 @@ def respond(
     errors: tuple[FieldError, ...] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
-    body: dict[str, Any] = {
-        "type": f"urn:graft:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": g.get("request_id", ""),
-    }
-    if errors:
-        body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in errors]
-    return Response(json.dumps(body), status, headers, mimetype=MEDIA_TYPE)
+    told = [ProblemError(pointer=error.pointer, detail=error.detail) for error in errors]
+    body = problem(status, code, detail, g.get("request_id", ""), told)
+    return Response(body, status, headers, mimetype=MEDIA_TYPE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -12,6 +11,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from shared import logs
+from shared.contracts.problems import MEDIA_TYPE, problem
 
 log = logs.get(__name__)
 
@@ -46,19 +46,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 def _answer(status: HTTPStatus, code: str, request_id: str) -> bytes:
     """The whole of an HTTP/1.1 answer, after which the connection ends."""
-    problem = {
-        "type": f"urn:graft:problem:{code}",
-        "title": status.phrase,
-        "status": status,
-        "detail": status.description or status.phrase,
-        "code": code,
-        "request_id": request_id,
-    }
-    body = json.dumps(problem).encode()
+    body = problem(status, code, status.description or status.phrase, request_id)
     head = (
         f"HTTP/1.1 {status} {status.phrase}",
         "Connection: close",
-        "Content-Type: application/problem+json",
+        f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(body)}",
         f"X-Request-ID: {request_id}",
     )

@@ -1,0 +1,45 @@
+"""What a refused or failed request is told: RFC 9457 `application/problem+json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from shared.contracts.base import Record
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemError(Record):
+    """One bad field, by its JSON pointer."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Record):
+    """Why a request was not done."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemError] | None = None
+
+
+def problem(
+    status: int, code: str, detail: str, request_id: str, errors: Sequence[ProblemError] = ()
+) -> bytes:
+    """The body of an answer, in JSON."""
+    told = Problem(
+        type=f"urn:graft:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+        errors=list(errors) or None,
+    )
+    return told.model_dump_json(exclude_none=True).encode()
