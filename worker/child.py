@@ -7,13 +7,11 @@ It dies with its supervisor: on Linux the kernel sees to it, elsewhere a thread 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import logging
 import os
 import resource
-import signal
 import sys
 import threading
 import time
@@ -31,6 +29,7 @@ from shared import logs
 from shared.contracts.base import rfc3339
 from shared.contracts.tables import Column
 from shared.errors import GraftError
+from shared.processes import die_with_parent
 from shared.tables import Piece
 from worker.handlers import HANDLERS
 from worker.handlers.base import Assignment, ModelFile, Outcome, TableFiles
@@ -42,7 +41,6 @@ _LINE_CHARACTERS = 2_000
 _OWN_FIELDS = frozenset(
     {"job_id", "attempt", "request_id", "level", "timestamp", "process", "exception", "exc_info", "stack"}
 )
-_PR_SET_PDEATHSIG = 1
 
 
 def main(
@@ -194,8 +192,7 @@ def _usage() -> dict[str, float]:
 
 
 def _die_with_supervisor(lifeline: Connection) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
 
     def watch() -> None:
         try:

@@ -6,10 +6,8 @@ A task is `{what, path, format, seconds, …}`, an answer `[kind, content, worn]
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import resource
-import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
@@ -21,6 +19,7 @@ import pyarrow as pa
 from shared import tables
 from shared.contracts.tables import Column, Format
 from shared.errors import InvalidInput
+from shared.processes import die_with_parent
 
 #: What a reader may answer: the names of 10,000 columns, or some rows of them.
 ANSWER_BYTES: Final = 32 * 2**20
@@ -28,13 +27,11 @@ ANSWER_BYTES: Final = 32 * 2**20
 LIBRARIES_BYTES: Final = 256 * 2**20
 #: A reader that still holds so much more than at first is replaced.
 _WORN_BYTES: Final = 64 * 2**20
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def main(connection: Connection, memory_bytes: int) -> None:
     """Serve until the other end is closed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     pa.set_memory_pool(pa.system_memory_pool())  # the others reserve address space ahead
     at_first = _measured("VmRSS")
     _limit_memory(memory_bytes)
