@@ -7,7 +7,7 @@ import re
 from typing import Any, NoReturn
 from uuid import uuid4
 
-import pyarrow as pa  # loaded with the process, so that an upload does not raise its memory
+import pyarrow as pa
 import structlog
 from apiflask import APIFlask
 from flask import Request, Response, g, request

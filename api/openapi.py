@@ -12,27 +12,29 @@ from typing import Any
 from apiflask import APIFlask
 
 from api.datasets import CONTENT_TYPES
-from shared.contracts.base import NAME_PATTERN
+from shared.contracts.base import NAME_PATTERN, ULID_PATTERN
 from shared.contracts.datasets import RegisterBody
+from shared.contracts.job_fields import MODEL_REF_PATTERN
 from shared.contracts.problems import MEDIA_TYPE, Problem
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _PUBLIC = ("/healthz", "/readyz")
 _EVERYWHERE = (400, 401, 403, 414, 429, 431, 500, 503)
 
-_ULID = "[0-9A-HJKMNP-TV-Z]{26}"
 _PATH_PATTERNS = {
     "name": NAME_PATTERN,
     "alias": NAME_PATTERN,
-    "ref": r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$",
-    "dataset_id": f"^ds_{_ULID}$",
-    "job_id": f"^job_{_ULID}$",
-    "schedule_id": f"^sch_{_ULID}$",
+    "ref": MODEL_REF_PATTERN,
+    "dataset_id": f"^ds_{ULID_PATTERN}$",
+    "job_id": f"^job_{ULID_PATTERN}$",
+    "schedule_id": f"^sch_{ULID_PATTERN}$",
+    "key_id": f"^key_{ULID_PATTERN}$",
 }
 _LINKS = {
     ("post", "/v1/datasets"): ("dataset_id", "/id"),
     ("post", "/v1/jobs"): ("job_id", "/id"),
     ("post", "/v1/schedules"): ("schedule_id", "/id"),
+    ("post", "/v1/keys"): ("key_id", "/id"),
     ("get", "/v1/models"): ("name", "/data/0/name"),
 }
 """Where an id comes from: (parameter that it can stand for, pointer into the answer)."""
@@ -45,7 +47,14 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
 }
-_HEADERS_OF = {"201": ("Location",), "202": ("Location",), "302": ("Location",), "401": ("WWW-Authenticate",)}
+_HEADERS_OF = {
+    "201": ("Location",),
+    "202": ("Location", "Retry-After"),
+    "302": ("Location",),
+    "401": ("WWW-Authenticate",),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+}
 
 
 def install(app: APIFlask) -> None:
@@ -62,17 +71,12 @@ def _complete(spec: Any) -> Any:
         _add(schemas, record)
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
-            for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "path" and parameter["name"] in _PATH_PATTERNS:
-                    parameter["schema"]["pattern"] = _PATH_PATTERNS[parameter["name"]]
-            for status, response in operation["responses"].items():
-                names = ("X-Request-ID", *_HEADERS_OF.get(status, ()))
-                response.setdefault("headers", {}).update({name: _HEADERS[name] for name in names})
             if path in _PUBLIC:
                 operation["security"] = []
             else:
                 operation["security"] = [{"key": []}]
                 _errors(operation, method)
+            _shapes(operation)
     for source, (parameter, pointer) in _LINKS.items():
         _link(spec["paths"], *source, parameter, pointer)
     _upload_body(spec["paths"]["/v1/datasets"]["post"])
@@ -99,6 +103,16 @@ def _errors(operation: dict[str, Any], method: str) -> None:
             response.pop("content", None)
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
+
+
+def _shapes(operation: dict[str, Any]) -> None:
+    """Of names in the path, and the headers of every answer."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path" and parameter["name"] in _PATH_PATTERNS:
+            parameter["schema"]["pattern"] = _PATH_PATTERNS[parameter["name"]]
+    for status, response in operation["responses"].items():
+        names = ("X-Request-ID", *_HEADERS_OF.get(status, ()))
+        response["headers"] = {name: _HEADERS[name] for name in names}
 
 
 def _link(paths: dict[str, Any], method: str, path: str, parameter: str, pointer: str) -> None:

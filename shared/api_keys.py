@@ -22,7 +22,7 @@ from typing import Any
 from ulid import ULID
 
 from shared import keys
-from shared.contracts.base import from_ms
+from shared.contracts.base import ULID_PATTERN, from_ms
 from shared.contracts.keys import SCOPES, ApiKey, Scope
 from shared.database import Database
 from shared.errors import InvalidInput, NotFound, TooMany
@@ -31,8 +31,8 @@ USE_NOTED_MS = 60_000
 """`last_used_at` is written no more often."""
 
 _MOST_SECRETS = 5
-_TEXT = re.compile(r"graft_([0-9A-HJKMNP-TV-Z]{26})\.([A-Za-z0-9_-]{43})")
-_ID = re.compile(r"key_[0-9A-HJKMNP-TV-Z]{26}")
+_TEXT = re.compile(rf"graft_({ULID_PATTERN})\.([A-Za-z0-9_-]{{43}})")
+_ID = re.compile(f"key_{ULID_PATTERN}")
 
 
 @dataclass(frozen=True, slots=True)

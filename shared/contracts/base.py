@@ -12,6 +12,8 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
 _YEARS = (1970, 2199)
 
+ULID_PATTERN = "[0-9A-HJKMNP-TV-Z]{26}"
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name people choose: models, projects, aliases, schedules."""
 

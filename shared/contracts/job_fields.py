@@ -6,16 +6,15 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
 
-from shared.contracts.base import Body, Description, Name, Tags
+from shared.contracts.base import ULID_PATTERN, Body, Description, Name, Tags
 from shared.contracts.specs import refusal
 from shared.queue import Priority
 
-DatasetId = Annotated[str, StringConstraints(pattern=r"^ds_[0-9A-HJKMNP-TV-Z]{26}$")]
+MODEL_REF_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$"
+
+DatasetId = Annotated[str, StringConstraints(pattern=f"^ds_{ULID_PATTERN}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
-ModelRef = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$"),
-]
+ModelRef = Annotated[str, StringConstraints(pattern=MODEL_REF_PATTERN)]
 """`name` (its latest version), `name:3`, or `name@alias`."""
 S3Uri = Annotated[
     str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*$", max_length=1_200)
