@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -42,4 +43,4 @@ def problem(
         request_id=request_id,
         errors=list(errors) or None,
     )
-    return told.model_dump_json(exclude_none=True).encode()
+    return json.dumps(told.model_dump(exclude_none=True)).encode()
