@@ -35,6 +35,7 @@ import redis
 from ulid import ULID
 
 from benchmarks._api import bare, load
+from benchmarks._clients import authorization, small_job
 from graft.stack import Stack, ports
 from shared import keys
 
@@ -42,8 +43,6 @@ CONNECTIONS = 16
 POLLERS = 1_000
 PARTS = ("pickup", "rates", "pollers", "list")
 _PAGE = 50
-_ROWS = "\n".join(f"{n % 7},{n % 5},{'yes' if n % 2 else 'no'}" for n in range(150))
-_TABLE = f"a,b,label\n{_ROWS}\n"
 
 
 class Bench:
@@ -54,13 +53,9 @@ class Bench:
         self.stack = stack
         self.redis_url = stack.plan.worker.env["GRAFT_REDIS_URL"]
         self.redis = redis.Redis.from_url(self.redis_url, decode_responses=True)
-        self.authorization = {"Authorization": f"Bearer {stack.plan.api_key}"}
+        self.authorization = authorization(stack)
         self.http = httpx.Client(base_url=stack.plan.api.endpoint.url, headers=self.authorization, timeout=60)
-        upload = self.http.post(
-            "/v1/datasets", params={"name": "t"}, content=_TABLE, headers={"Content-Type": "text/csv"}
-        )
-        dataset = upload.raise_for_status().json()["id"]
-        self.body = {"type": "shift_report", "dataset": dataset, "source": dataset}
+        self.body = small_job(self.http)
 
     def submit(self) -> dict[str, Any]:
         job: dict[str, Any] = self.http.post("/v1/jobs", json=self.body).raise_for_status().json()
@@ -228,11 +223,12 @@ def pickup(bench: Bench) -> None:
             while job["status"] in {"queued", "running"}:
                 time.sleep(0.01)
                 job = bench.http.get(f"/v1/jobs/{job['id']}").json()
-            ours.append(_seconds(job["started_at"]) - _seconds(job["created_at"]))
+            created, started = (datetime.fromisoformat(job[name]) for name in ("created_at", "started_at"))
+            ours.append((started - created).total_seconds())
             sent = time.time()
             bare.start.apply_async(args=[bench.body])
-            _, started = bench.redis.blpop([bare.STARTED], timeout=30)
-            theirs.append(float(started) - sent)
+            _, begun = bench.redis.blpop([bare.STARTED], timeout=30)
+            theirs.append(float(begun) - sent)
     print(f"\npick-up by an idle worker\n{'':<24}{'p50 ms':>9}{'p95 ms':>9}")
     for name, values in (("Graft", ours), ("bare Celery", theirs)):
         p50, p95 = statistics.median(values), statistics.quantiles(values, n=20)[-1]
@@ -279,10 +275,6 @@ def _running(command: list[str], redis_url: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
 
 
 def _arguments() -> argparse.Namespace:

@@ -21,12 +21,11 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks._clients import authorization, small_job
 from graft.stack import Stack
 
 PROMISE_SECONDS = 5.0
 _THREADS = 2
-_ROWS = "\n".join(f"{n % 7},{n % 5},{'yes' if n % 2 else 'no'}" for n in range(150))
-_TABLE = f"a,b,label\n{_ROWS}\n"
 
 
 def main() -> None:
@@ -58,19 +57,14 @@ def main() -> None:
 def running(directory: Path) -> Iterator[httpx.Client]:
     with Stack(directory, port=0, concurrency=_THREADS, say=lambda _: None) as stack:
         stack.start()
-        headers = {"Authorization": f"Bearer {stack.plan.api_key}"}
-        with httpx.Client(base_url=stack.plan.api.endpoint.url, headers=headers, timeout=60) as client:
+        url, headers = stack.plan.api.endpoint.url, authorization(stack)
+        with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
             yield client
 
 
 def make(client: httpx.Client, count: int) -> list[str]:
     """The ids of so many schedules."""
-    upload = client.post(
-        "/v1/datasets", params={"name": "t"}, content=_TABLE, headers={"Content-Type": "text/csv"}
-    )
-    dataset = upload.raise_for_status().json()["id"]
-    job = {"type": "shift_report", "dataset": dataset, "source": dataset}
-    body = {"name": "minutely", "cron": "* * * * *", "job": job, "overlap": "queue"}
+    body = {"name": "minutely", "cron": "* * * * *", "job": small_job(client), "overlap": "queue"}
     return [client.post("/v1/schedules", json=body).raise_for_status().json()["id"] for _ in range(count)]
 
 

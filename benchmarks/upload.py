@@ -1,6 +1,6 @@
 """The API's peak memory while a large CSV is uploaded, and the upload's speed beside plain boto3's.
 
-    python -m benchmarks.upload [--megabytes 1000] [--rounds 1]
+    python -m benchmarks.upload [--megabytes 1000] [--rounds 1] [--small 200]
 
 A whole embedded stack is started and the file is streamed to `POST /v1/datasets`, by which it is spooled, checked
 cell by cell, hashed and stored. The baseline is `upload_file` of the same file to the same store, with boto3's own
@@ -13,7 +13,6 @@ bytes. A megabyte is 10^6 bytes. The command fails if the promise is broken. Lin
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from benchmarks._clients import authorization
 from graft.stack import Stack
 from shared import storage
 
@@ -151,8 +151,7 @@ def upload(stack: Stack, table: Path, rows: int, name: str) -> None:
 
 
 def _headers(stack: Stack) -> dict[str, str]:
-    key = stack.plan.api_key or os.environ["GRAFT_API_KEYS"].split(",")[0].rpartition(":")[2]
-    return {"Authorization": f"Bearer {key}", "Content-Type": "text/csv"}
+    return {**authorization(stack), "Content-Type": "text/csv"}
 
 
 def put_plainly(stack: Stack, table: Path, key: str) -> None:

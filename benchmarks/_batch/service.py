@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks._batch.tables import CONTENT_TYPES
+from benchmarks._clients import authorization
 from graft.stack import RunningServer, Stack
 from graft.stack.services import worker_service
 from shared import storage
@@ -47,13 +48,12 @@ class Scored:
 class Service:
     def __init__(self, stack: Stack) -> None:
         url = stack.plan.api.endpoint.url
-        key = stack.plan.api_key or os.environ["GRAFT_API_KEYS"].split(",")[0].rpartition(":")[2]
         self._home = stack.plan.api.log.parent.parent
         self.redis_url = stack.plan.worker.env["GRAFT_REDIS_URL"]
         self._store = _objects(stack)
         self._http = httpx.Client(
             base_url=url,
-            headers={"Authorization": f"Bearer {key}"},
+            headers=authorization(stack),
             timeout=httpx.Timeout(10, read=3600, write=60),
         )
 

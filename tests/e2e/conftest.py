@@ -88,46 +88,24 @@ def stack(
         process.wait(60)
 
 
-@pytest.fixture(scope="session")
-def graft(stack: RunningStack) -> Iterator[Graft]:
-    """A client in the project `default`."""
-    with Graft(stack.url, KEYS["default"]) as client:
-        yield client
+def _client(key: str, meaning: str) -> Any:
+    """A fixture: a client with that key."""
+
+    @pytest.fixture(scope="session")
+    def client(stack: RunningStack) -> Iterator[Graft]:
+        with Graft(stack.url, key) as opened:
+            yield opened
+
+    client.__doc__ = meaning
+    return client
 
 
-@pytest.fixture(scope="session")
-def newcomer(stack: RunningStack) -> Iterator[Graft]:
-    """A client in a project that has nothing yet; for one test."""
-    with Graft(stack.url, KEYS["fresh"]) as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def stranger(stack: RunningStack) -> Iterator[Graft]:
-    """A client in another project."""
-    with Graft(stack.url, KEYS["another"]) as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def planner(stack: RunningStack) -> Iterator[Graft]:
-    """A project for tests that count schedules."""
-    with Graft(stack.url, KEYS["calendar"]) as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def fuzzed(stack: RunningStack) -> Iterator[Graft]:
-    """A project where anything may be made and deleted."""
-    with Graft(stack.url, KEYS["fuzzed"]) as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def operator(stack: RunningStack) -> Iterator[Graft]:
-    """The one key that may make keys for any project; itself in `default`."""
-    with Graft(stack.url, OPERATORS_KEY) as client:
-        yield client
+graft = _client(KEYS["default"], "In the project `default`.")
+stranger = _client(KEYS["another"], "In another project.")
+newcomer = _client(KEYS["fresh"], "In a project that has nothing yet; for one test.")
+planner = _client(KEYS["calendar"], "A project for tests that count schedules.")
+fuzzed = _client(KEYS["fuzzed"], "A project where anything may be made and deleted.")
+operator = _client(OPERATORS_KEY, "With the one key that may make keys for any project; itself in `default`.")
 
 
 @pytest.fixture(scope="session")
