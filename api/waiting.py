@@ -19,7 +19,7 @@ class Waiting:
 
     def until(self, done: Callable[[], bool], seconds: float) -> None:
         """Return when `done` is true or the time is up. Raises Temporary if no place is free."""
-        if done() or seconds <= 0:
+        if seconds <= 0 or done():
             return
         if self._places is None or not self._places.acquire(blocking=False):
             raise Temporary(
