@@ -8,8 +8,10 @@ import time
 import pytest
 
 from tests.chaos.conftest import soak
-from tests.chaos.rig import LEASE_SECONDS, Rig
+from tests.chaos.invariants import PROJECT
+from tests.chaos.rig import LEASE_SECONDS, Rig, Worker
 from tests.chaos.test_step_boundaries import around, in_soak, restart_the_dead
+from tests.support.waiting import eventually
 
 ROWS = 12_000
 
@@ -18,6 +20,21 @@ def succeeded(rig: Rig, job_id: str) -> None:
     job = rig.graft.ended(job_id)
     assert job["status"] == "succeeded", job["error"]
     assert rig.numbers(job_id) == list(range(ROWS))
+
+
+def kill_at_a_shard(rig: Rig, job_id: str, worker: Worker) -> None:
+    """SIGKILL, but not between two shards. It is frozen for the look, so that it cannot end the one that is seen."""
+
+    def caught() -> bool:
+        worker.hurt(signal.SIGSTOP)
+        shards = rig.services.shards.records(PROJECT, job_id)
+        if any(shard["status"] == "running" and shard["worker"] == worker.known_as for shard in shards):
+            return True
+        worker.hurt(signal.SIGCONT)
+        return False
+
+    eventually(caught, 60)
+    worker.hurt(signal.SIGKILL)
 
 
 @around
@@ -33,7 +50,7 @@ def test_a_worker_dies_around_a_step_of_a_split_batch(rig: Rig, step: str, momen
 def test_shards_spread_over_the_workers_and_a_killed_worker_costs_one(rig: Rig) -> None:
     job_id = rig.submit(rig.batch(ROWS))
     rig.scoring(job_id, 3_000)
-    rig.workers["b"].hurt(signal.SIGKILL)
+    kill_at_a_shard(rig, job_id, rig.workers["b"])
     succeeded(rig, job_id)
     lines = rig.graft.get(f"/v1/jobs/{job_id}/logs", params={"limit": 100}).json()["data"]
     workers = {line["fields"]["worker"] for line in lines if line["message"] == "attempt_started"}
