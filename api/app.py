@@ -14,11 +14,13 @@ from flask import Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
 from api import (
+    aliases,
     auth,
     datasets,
     health,
     jobs,
     keys,
+    lineage,
     models,
     openapi,
     predictions,
@@ -67,7 +69,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
+    for module in (datasets, jobs, models, aliases, lineage, reports, predictions, schedules, keys, health):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app
