@@ -71,7 +71,7 @@ def delete_alias(name: str, alias: str) -> tuple[str, int]:
 def get_alias_history(name: str, alias: str, query: StreamQuery) -> Page[AliasChange]:
     """Where the alias has pointed, since when and by which key, newest first."""
     found, more = services().aliases.history(project(), name, alias, limit=query.limit, after=query.after)
-    return page([change for _, change in found], more, found[-1][0] if found else None)
+    return page(found, more, found[-1].id if found else None)
 
 
 @blueprint.post("/rollback")

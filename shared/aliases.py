@@ -91,8 +91,8 @@ class AliasStore:
 
     def history(
         self, project: str, name: str, alias: str, *, limit: int, after: str | None = None
-    ) -> tuple[list[tuple[str, AliasChange]], bool]:
-        """Newest first: up to `limit` moves before `after`, each with its cursor, and whether there are more.
+    ) -> tuple[list[AliasChange], bool]:
+        """Newest first: up to `limit` moves before `after`, and whether there are more.
 
         Raises NotFound for an alias that never was.
         """
@@ -100,8 +100,7 @@ class AliasStore:
         entries = self._redis.xrevrange(keys.alias_history(project, name, alias), max=upper, count=limit + 1)
         if not entries and after is None:
             raise unknown_alias(name, alias)
-        found = [(entry_id, _to_change(entry_id, fields)) for entry_id, fields in entries[:limit]]
-        return found, len(entries) > limit
+        return [_to_change(*entry) for entry in entries[:limit]], len(entries) > limit
 
     def _move(
         self,
@@ -166,6 +165,7 @@ def unknown_alias(name: str, alias: str) -> NotFound:
 
 def _to_change(entry_id: str, fields: dict[str, str]) -> AliasChange:
     return AliasChange(
+        id=entry_id,
         version=int(fields["version"]) if fields["version"] else None,
         previous=int(fields["previous"]) if fields["previous"] else None,
         at=from_ms(int(entry_id.partition("-")[0])),

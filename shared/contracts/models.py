@@ -80,9 +80,11 @@ class Alias(Record):
 class AliasChange(Record):
     """One move of an alias. `version` is null when it was removed; `forced` when the move had been refused without.
 
-    `by` is the id of the key that asked for it; null of a configured key, which has none.
+    `id` is the alias's revision after it. `by` is the id of the key that asked for it; null of a configured key,
+    which has none.
     """
 
+    id: str
     version: int | None
     previous: int | None
     at: Time
