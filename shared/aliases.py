@@ -96,9 +96,11 @@ class AliasStore:
 
         Raises NotFound for an alias that never was.
         """
+        stream = keys.alias_history(project, name, alias)
         upper = f"({after}" if after else "+"
-        entries = self._redis.xrevrange(keys.alias_history(project, name, alias), max=upper, count=limit + 1)
-        if not entries and after is None:
+        has_before = after is None or any(int(part) for part in after.split("-"))  # Redis refuses "(0-0"
+        entries = self._redis.xrevrange(stream, max=upper, count=limit + 1) if has_before else []
+        if not entries and not self._redis.exists(stream):
             raise unknown_alias(name, alias)
         return [_to_change(*entry) for entry in entries[:limit]], len(entries) > limit
 

@@ -188,7 +188,10 @@ def test_who_moved_an_alias_stands_in_its_history(churn: Services) -> None:
     first, more = churn.aliases.history(*HERE, limit=3)
     assert more
     assert first + churn.aliases.history(*HERE, limit=3, after=first[-1].id)[0] == history
-    assert churn.aliases.history(*HERE, limit=3, after=history[-1].id) == ([], False)
+    for end in (history[-1].id, "0-0", "000-00", "0-1"):
+        assert churn.aliases.history(*HERE, limit=3, after=end) == ([], False)
+        with pytest.raises(NotFound):
+            churn.aliases.history(PROJECT, "churn", "other", limit=3, after=end)
 
 
 def test_a_rollback_goes_back_over_what_was_undone_already(churn: Services) -> None:
