@@ -17,7 +17,7 @@ from shared.contracts.base import Page
 from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
 from shared.contracts.outputs import Manifest
 from shared.errors import Conflict, NotFound
-from shared.states import TERMINAL
+from shared.states import TERMINAL, JobState
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
 
@@ -35,10 +35,8 @@ def submit(body: SubmitBody) -> Response:
     It is accepted, or refused with every reason that can be known now. With an `Idempotency-Key` header the
     same key and body return the first job again for 24 hours; the same key with another body is refused.
     """
-    owner = project()
-    new = submission.check(services(), owner, body.root, request_id=g.request_id)
-    job_id, replayed = services().jobs.submit(new, idempotency=idempotency())
-    return accepted(owner, job_id, replayed=replayed)
+    new = submission.check(services(), project(), body.root, request_id=g.request_id)
+    return accepted(*services().jobs.submit(new, idempotency=idempotency()))
 
 
 @blueprint.get("")
@@ -64,14 +62,12 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
     """
     owner, jobs = project(), services().jobs
     waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait)
-    state, revision = jobs.glance(owner, job_id)
-    if _etag(revision) in request.headers.get("If-None-Match", ""):
-        response = Response(status=304)
-        response.headers["ETag"] = _etag(revision)
-        if state not in TERMINAL:
-            response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
-        return response
-    return _answer(jobs.get(owner, job_id), revision=revision)
+    known = request.headers.get("If-None-Match")
+    if known:
+        state, revision = jobs.glance(owner, job_id)
+        if _etag(revision) in known:
+            return _not_modified(state, revision)
+    return _answer(*jobs.look(owner, job_id))
 
 
 @blueprint.post("/<job_id>/cancel")
@@ -121,8 +117,7 @@ def retry_job(job_id: str) -> Response:
         )
     body = SubmitBody.model_validate(job.spec).root
     new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
-    new_id, _ = services().jobs.submit(new)
-    return accepted(owner, new_id)
+    return accepted(*services().jobs.submit(new))
 
 
 @blueprint.get("/<job_id>/output")
@@ -141,10 +136,10 @@ def job_output(job_id: str) -> dict[str, Any]:
     return _linked(job.result["output"])
 
 
-def accepted(owner: str, job_id: str, *, replayed: bool = False) -> Response:
+def accepted(job: Job, replayed: bool) -> Response:
     """The answer to who has submitted a job."""
-    response = _answer(services().jobs.get(owner, job_id), status=202)
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    response = _answer(job, status=202)
+    response.headers["Location"] = job.links.self
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
@@ -166,7 +161,15 @@ def _linked(output: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answer(job: Job, *, status: int = 200, revision: str | None = None) -> Response:
+def _not_modified(state: JobState, revision: str) -> Response:
+    response = Response(status=304)
+    response.headers["ETag"] = _etag(revision)
+    if state not in TERMINAL:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
+
+
+def _answer(job: Job, revision: str | None = None, *, status: int = 200) -> Response:
     response = Response(job.model_dump_json(), status, mimetype="application/json")
     if revision:
         response.headers["ETag"] = _etag(revision)
