@@ -8,15 +8,17 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, g, request
 
+from api import streams
 from api.auth import needs, project
 from api.idempotency import idempotency
 from api.parameters import JobsQuery, StreamQuery, WaitQuery, page
-from api.wiring import services, waiting
+from api.preferences import preferences
+from api.wiring import client, services, waiting
 from shared import storage, submission
 from shared.contracts.base import Page
-from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
+from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
 from shared.contracts.outputs import Manifest
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, NotFound, Temporary
 from shared.states import TERMINAL
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
@@ -60,18 +62,26 @@ def list_jobs(query: JobsQuery) -> Page[Job]:
 def get_job(job_id: str, query: WaitQuery) -> Response:
     """Look at a job, or wait for its end.
 
-    `ETag` changes with every change of the job; `Retry-After` is there until it has ended.
+    `ETag` changes with every change of the job; `Retry-After` is there until it has ended. `?wait=` is refused with 503
+    when too many wait, `Prefer: wait=` is then answered at once.
     """
     owner, jobs = project(), services().jobs
-    waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait)
+    if query.wait:
+        waited = False
+        waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait, client())
+    else:
+        waited = wait_as_preferred(owner, job_id)
     state, revision = jobs.glance(owner, job_id)
     if _etag(revision) in request.headers.get("If-None-Match", ""):
         response = Response(status=304)
         response.headers["ETag"] = _etag(revision)
         if state not in TERMINAL:
             response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
-        return response
-    return _answer(jobs.get(owner, job_id), revision=revision)
+    else:
+        response = _answer(jobs.get(owner, job_id), revision=revision)
+    if waited:
+        preferences().applied_to(response, "wait")
+    return response
 
 
 @blueprint.post("/<job_id>/cancel")
@@ -89,11 +99,32 @@ def cancel_job(job_id: str) -> Response:
 @needs("read")
 @blueprint.input(StreamQuery, location="query", arg_name="query")
 @blueprint.output(JobEventPage)
-@blueprint.doc(responses=[404])
-def job_events(job_id: str, query: StreamQuery) -> Page[JobEvent]:
-    """What happened to a job, oldest first."""
+@blueprint.doc(
+    responses={204: "The stream had ended at `Last-Event-ID`; do not connect again.", 404: "", 503: ""}
+)
+def job_events(job_id: str, query: StreamQuery) -> Response:
+    """What happened to a job, oldest first.
+
+    With `Accept: text/event-stream` these are Server-Sent Events: all so far, then each as it happens, and `progress`
+    when that changes, until the job has ended. `Last-Event-ID` goes on after that event, and so does `?after=`.
+    """
+    if request.accept_mimetypes.best_match(["application/json", streams.MEDIA_TYPE]) == streams.MEDIA_TYPE:
+        response = streams.respond(
+            services().jobs,
+            project(),
+            job_id,
+            after=streams.last_event_id(request.headers.get("Last-Event-ID")) or query.after,
+            waiting=waiting(),
+            client=client(),
+            seconds=services().settings.stream_seconds,
+        )
+        response.vary.add("Accept")
+        return response
     found, more = services().jobs.events(project(), job_id, after=query.after, limit=query.limit)
-    return page(found, more, found[-1].id if found else None)
+    told = page(found, more, found[-1].id if found else None)
+    response = Response(told.model_dump_json(), mimetype="application/json")
+    response.vary.add("Accept")
+    return response
 
 
 @blueprint.get("/<job_id>/logs")
@@ -141,9 +172,27 @@ def job_output(job_id: str) -> dict[str, Any]:
     return _linked(job.result["output"])
 
 
+def wait_as_preferred(owner: str, job_id: str) -> bool:
+    """Hold a request until the job ends, as long as it prefers to wait. False if it does not, or may not."""
+    seconds = preferences().wait
+    if seconds is None:
+        return False
+    try:
+        waiting().until(lambda: services().jobs.glance(owner, job_id)[0] in TERMINAL, seconds, client())
+    except Temporary:
+        return False
+    return True
+
+
 def accepted(owner: str, job_id: str, *, replayed: bool = False) -> Response:
-    """The answer to who has submitted a job."""
-    response = _answer(services().jobs.get(owner, job_id), status=202)
+    """The answer to who has submitted a job: 202; or 200 with the ended job, if it is preferred to wait for that."""
+    waited = wait_as_preferred(owner, job_id)
+    job = services().jobs.get(owner, job_id)
+    has_ended = waited and job.status in TERMINAL
+    response = _answer(job, status=200 if has_ended else 202)
+    preferences().applied_to(
+        response, *(["wait"] if waited else []), *([] if has_ended else ["respond-async"])
+    )
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"

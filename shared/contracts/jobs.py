@@ -172,6 +172,14 @@ class JobEvent(Record):
     at: Time
 
 
+class JobProgress(Record):
+    """How far an attempt is, as a stream of events tells it."""
+
+    attempt: int
+    progress: Progress
+    counts: Counts | None = None
+
+
 class JobPage(Page[Job]):
     """One page of a list."""
 
