@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ulid import ULID
@@ -359,7 +359,7 @@ class JobStore:
         if status is None:
             if seen.revision is None:
                 raise NotFound(f"there is no job {job_id}", code="unknown_job")
-            return replace(seen, is_gone=True)
+            return Following(after=seen.after, revision=seen.revision, is_gone=True)
         events = [_to_event(entry_id, fields) for entry_id, fields in entries[:_MOST_FOLLOWED]]
         changed = status == JobState.RUNNING and revision != seen.revision
         return Following(
