@@ -10,7 +10,7 @@ from flask import Response, g, request
 
 from api import streams
 from api.auth import needs, project
-from api.idempotency import idempotency
+from api.idempotency import once
 from api.parameters import JobsQuery, StreamQuery, WaitQuery, page
 from api.preferences import preferences
 from api.wiring import client, services, waiting
@@ -30,7 +30,7 @@ _RETRY_AFTER_SECONDS = "1"
 @needs("submit")
 @blueprint.input(SubmitBody, arg_name="body")
 @blueprint.output(Job, status_code=202)
-@blueprint.doc(responses={409: "", 429: ""})
+@blueprint.doc(responses={409: "The same `Idempotency-Key` is being accepted.", 429: ""})
 def submit(body: SubmitBody) -> Response:
     """Submit a job.
 
@@ -38,9 +38,13 @@ def submit(body: SubmitBody) -> Response:
     same key and body return the first job again for 24 hours; the same key with another body is refused.
     """
     owner = project()
-    new = submission.check(services(), owner, body.root, request_id=g.request_id)
-    job_id, replayed = services().jobs.submit(new, idempotency=idempotency())
-    return accepted(owner, job_id, replayed=replayed)
+
+    def make(key: tuple[str, str] | None) -> Response:
+        new = submission.check(services(), owner, body.root, request_id=g.request_id)
+        job_id, replayed = services().jobs.submit(new, idempotency=key)
+        return accepted(owner, job_id, replayed=replayed)
+
+    return once(make, replay=lambda job_id: accepted(owner, job_id, replayed=True))
 
 
 @blueprint.get("")
@@ -141,19 +145,33 @@ def job_logs(job_id: str, query: StreamQuery) -> Page[JobLogLine]:
 @blueprint.post("/<job_id>/retry")
 @needs("submit")
 @blueprint.output(Job, status_code=202)
-@blueprint.doc(responses={404: "", 409: "It has not failed.", 422: "", 429: ""})
+@blueprint.doc(
+    responses={
+        404: "",
+        409: "It has not failed, or the same `Idempotency-Key` is being accepted.",
+        422: "",
+        429: "",
+    }
+)
 def retry_job(job_id: str) -> Response:
-    """Submit a failed or cancelled job again, as a new job that names this one as its `parent`."""
+    """Submit a failed or cancelled job again, as a new job that names this one as its `parent`.
+
+    `Idempotency-Key` as for a new job.
+    """
     owner = project()
-    job = services().jobs.get(owner, job_id)
-    if job.status not in {"failed", "cancelled"}:
-        raise Conflict(
-            f"{job_id} is {job.status}; only a failed or cancelled job is retried", code="not_retryable"
-        )
-    body = SubmitBody.model_validate(job.spec).root
-    new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
-    new_id, _ = services().jobs.submit(new)
-    return accepted(owner, new_id)
+
+    def make(key: tuple[str, str] | None) -> Response:
+        job = services().jobs.get(owner, job_id)
+        if job.status not in {"failed", "cancelled"}:
+            raise Conflict(
+                f"{job_id} is {job.status}; only a failed or cancelled job is retried", code="not_retryable"
+            )
+        body = SubmitBody.model_validate(job.spec).root
+        new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
+        new_id, replayed = services().jobs.submit(new, idempotency=key)
+        return accepted(owner, new_id, replayed=replayed)
+
+    return once(make, replay=lambda new_id: accepted(owner, new_id, replayed=True))
 
 
 @blueprint.get("/<job_id>/output")

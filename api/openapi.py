@@ -59,7 +59,7 @@ _HEADERS_OF = {
 _REQUEST_HEADERS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {
         "description": "Of the same request, sent again: it is answered as the first was, for 24 hours.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     },
     "If-None-Match": {
         "description": "Entity tags that are known already: 304 if the thing is as one of them says.",

@@ -12,6 +12,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:jobs                     zset    the project's jobs
     graft:p:P:jobs:<field>:<value>     zset    the same, by status, type, model or schedule
     graft:p:P:idempotency:<digest>     hash    the job or schedule that an Idempotency-Key stands for
+    graft:p:P:idempotency:<digest>:hold string who is being accepted under it, for half a minute at most
     graft:p:P:dataset:<id>             hash
     graft:p:P:dataset:<id>:users       set     live jobs that read it
     graft:p:P:datasets                 zset
@@ -105,6 +106,10 @@ def jobs(project: str) -> str:
 
 def idempotency(project: str, digest: str) -> str:
     return f"graft:p:{project}:idempotency:{digest}"
+
+
+def idempotency_hold(project: str, digest: str) -> str:
+    return f"{idempotency(project, digest)}:hold"
 
 
 def ready(queue: str) -> str:

@@ -10,6 +10,7 @@ from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
+from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
 from shared.schedules import ScheduleStore
@@ -37,6 +38,7 @@ class Services:
     schedules: ScheduleStore
     workers: WorkerStore
     api_keys: ApiKeyStore
+    idempotency: IdempotencyStore
 
 
 def build(settings: Settings) -> Services:
@@ -64,6 +66,7 @@ def build(settings: Settings) -> Services:
         ),
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
+        idempotency=IdempotencyStore(redis),
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -71,3 +75,95 @@ def test_a_retry_may_be_waited_for_too(graft: Graft, endless: Json) -> None:
     assert failed["error"]["code"] == "timed_out"
     again = graft.post(f"/v1/jobs/{failed['id']}/retry", headers={"Prefer": "wait=30"})
     assert (again.status_code, again.json()["status"]) == (200, "failed")
+
+
+# Idempotency-Key
+
+
+def keyed() -> dict[str, str]:
+    return {"Idempotency-Key": secrets.token_hex(8)}
+
+
+def _turned(value: Any) -> Any:
+    return dict(reversed(value.items())) if isinstance(value, dict) else value
+
+
+def test_the_same_body_is_the_same_however_it_is_written(graft: Graft, iris: str) -> None:
+    body, headers = train_body(iris, "rewritten", metadata={"a": "é", "b": 1}), keyed()
+    first = graft.submit(body, **headers)
+    turned = json.dumps({name: _turned(body[name]) for name in reversed(body)}, indent=3, ensure_ascii=True)
+    second = graft.post("/v1/jobs", content=turned, headers={"Content-Type": "application/json", **headers})
+    assert (second.status_code, second.headers["Idempotency-Replayed"]) == (202, "true")
+    assert second.json()["id"] == first.json()["id"]
+    assert second.headers["Location"] == first.headers["Location"]
+    assert "Idempotency-Replayed" not in first.headers
+
+
+def test_a_replay_is_answered_before_anything_is_checked_that_has_changed_since(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris(), name="soon-gone")
+    body, headers = train_body(dataset, "replayed"), keyed()
+    first = graft.submit(body, **headers).json()
+    graft.ended(first["id"])
+    assert graft.delete(f"/v1/datasets/{dataset}").status_code == 204
+    assert graft.refused(body) == ["/dataset"]
+    again = graft.submit(body, **headers)
+    assert (again.status_code, again.json()["id"], again.json()["status"]) == (202, first["id"], "succeeded")
+
+
+def test_a_refused_request_is_not_remembered(graft: Graft, iris: str) -> None:
+    headers = keyed()
+    refused = graft.submit(train_body(iris, "corrected", target="no-such-column"), **headers)
+    assert refused.status_code == 422
+    accepted = graft.submit(train_body(iris, "corrected"), **headers)
+    assert (accepted.status_code, accepted.headers.get("Idempotency-Replayed")) == (202, None)
+
+
+def test_one_key_makes_one_job_of_many_requests_at_once(graft: Graft, iris: str) -> None:
+    body, headers = train_body(iris, "at-once"), keyed()
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: graft.submit(body, **headers), range(24)))
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    made = {answer.json()["id"] for answer in answers if answer.status_code == 202}
+    assert len(made) == 1
+    for answer in answers:
+        assert answer.status_code == 202 or answer.json()["code"] == "idempotency_key_in_use"
+    assert len(graft.get("/v1/jobs", params={"model": "at-once"}).json()["data"]) == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel".encode(), b"a\x7fb"])
+def test_a_key_that_is_none_is_malformed(graft: Graft, iris: str, key: str | bytes) -> None:
+    response = graft.post("/v1/jobs", json=train_body(iris, "keyless"), headers={"Idempotency-Key": key})  # type: ignore[dict-item]
+    assert (response.status_code, response.json()["code"]) == (400, "bad_idempotency_key")
+
+
+def test_the_longest_key_is_good(graft: Graft, iris: str) -> None:
+    key = secrets.token_hex(8) + "~" * 239
+    assert graft.submit(train_body(iris, "long-key"), **{"Idempotency-Key": key}).status_code == 202
+
+
+def test_a_retry_is_made_once(graft: Graft, endless: Json) -> None:
+    failed, headers = graft.submit({**endless, "timeout_seconds": 1}, Prefer="wait=30").json(), keyed()
+    first = graft.post(f"/v1/jobs/{failed['id']}/retry", headers=headers)
+    again = graft.post(f"/v1/jobs/{failed['id']}/retry", headers=headers)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["id"] == again.json()["id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    elsewhere = graft.post(f"/v1/jobs/{first.json()['id']}/retry", headers=headers)
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_schedule_and_its_run_are_made_once_even_if_they_could_not_be_made_now(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris(), name="scheduled-and-gone")
+    body = {"name": "once", "cron": "0 0 1 1 *", "job": train_body(dataset, "scheduled-once")}
+    making, running = keyed(), keyed()
+    schedule = graft.post("/v1/schedules", json=body, headers=making).json()
+    run = graft.post(f"/v1/schedules/{schedule['id']}/run", headers=running)
+    graft.ended(run.json()["id"])
+    assert graft.delete(f"/v1/datasets/{dataset}").status_code == 204
+    again = graft.post("/v1/schedules", json=body, headers=making)
+    assert (again.status_code, again.json()["id"]) == (201, schedule["id"])
+    run_again = graft.post(f"/v1/schedules/{schedule['id']}/run", headers=running)
+    assert (run_again.status_code, run_again.json()["id"]) == (202, run.json()["id"])
+    assert graft.delete(f"/v1/schedules/{schedule['id']}").status_code == 204
+    gone = graft.post("/v1/schedules", json=body, headers=making)
+    assert (gone.status_code, gone.json()["code"]) == (409, "idempotency_replay_gone")
