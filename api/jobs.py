@@ -12,6 +12,7 @@ from api import streams
 from api.auth import needs, project
 from api.idempotency import once
 from api.parameters import JobsQuery, StreamQuery, WaitQuery, page
+from api.preconditions import tagged, unchanged
 from api.preferences import preferences
 from api.wiring import client, services, waiting
 from shared import storage, submission
@@ -62,7 +63,7 @@ def list_jobs(query: JobsQuery) -> Page[Job]:
 @needs("read")
 @blueprint.input(WaitQuery, location="query", arg_name="query")
 @blueprint.output(Job)
-@blueprint.doc(responses={304: "The job is as `If-None-Match` says.", 404: "", 503: ""})
+@blueprint.doc(responses={304: "The job is as `If-None-Match` says.", 404: "", 412: "", 503: ""})
 def get_job(job_id: str, query: WaitQuery) -> Response:
     """Look at a job, or wait for its end.
 
@@ -76,13 +77,11 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
     else:
         waited = wait_as_preferred(owner, job_id)
     state, revision = jobs.glance(owner, job_id)
-    if _etag(revision) in request.headers.get("If-None-Match", ""):
-        response = Response(status=304)
-        response.headers["ETag"] = _etag(revision)
-        if state not in TERMINAL:
-            response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
-    else:
-        response = _answer(jobs.get(owner, job_id), revision=revision)
+    response = unchanged(revision)
+    if response is None:
+        response = tagged(_answer(jobs.get(owner, job_id)), revision)
+    elif state not in TERMINAL:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     if waited:
         preferences().applied_to(response, "wait")
     return response
@@ -233,14 +232,8 @@ def _linked(output: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answer(job: Job, *, status: int = 200, revision: str | None = None) -> Response:
+def _answer(job: Job, *, status: int = 200) -> Response:
     response = Response(job.model_dump_json(), status, mimetype="application/json")
-    if revision:
-        response.headers["ETag"] = _etag(revision)
     if job.status not in TERMINAL:
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return response
-
-
-def _etag(revision: str) -> str:
-    return f'"{revision}"'
