@@ -12,15 +12,15 @@ from api import streams
 from api.auth import needs, project
 from api.idempotency import once
 from api.parameters import JobsQuery, StreamQuery, WaitQuery, page
-from api.preconditions import tagged, unchanged
+from api.preconditions import conditional, tagged, unchanged
 from api.preferences import preferences
 from api.wiring import client, services, waiting
 from shared import storage, submission
 from shared.contracts.base import Page
-from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
+from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, QueuePlace, SubmitBody
 from shared.contracts.outputs import Manifest
 from shared.errors import Conflict, NotFound, Temporary
-from shared.states import TERMINAL
+from shared.states import TERMINAL, JobState
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
 
@@ -67,8 +67,8 @@ def list_jobs(query: JobsQuery) -> Page[Job]:
 def get_job(job_id: str, query: WaitQuery) -> Response:
     """Look at a job, or wait for its end.
 
-    `ETag` changes with every change of the job; `Retry-After` is there until it has ended. `?wait=` is refused with 503
-    when too many wait, `Prefer: wait=` is then answered at once.
+    `ETag` changes with every change of the job and of its place in line; `Retry-After` is there until it has ended.
+    `?wait=` is refused with 503 when too many wait, `Prefer: wait=` is then answered at once.
     """
     owner, jobs = project(), services().jobs
     if query.wait:
@@ -76,12 +76,17 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
         waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait, client())
     else:
         waited = wait_as_preferred(owner, job_id)
-    state, revision = jobs.glance(owner, job_id)
-    response = unchanged(revision)
+    response = None
+    if conditional():
+        state, revision = jobs.glance(owner, job_id)
+        response = unchanged(_placed(owner, job_id, state, revision)[0], weak=state is JobState.QUEUED)
+        if response is not None and state not in TERMINAL:
+            response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     if response is None:
-        response = tagged(_answer(jobs.get(owner, job_id)), revision)
-    elif state not in TERMINAL:
-        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+        job, revision = jobs.look(owner, job_id)
+        tag, place = _placed(owner, job_id, job.status, revision)
+        answer = _answer(job.model_copy(update={"queue": place}) if place else job)
+        response = tagged(answer, tag, weak=job.status is JobState.QUEUED)
     if waited:
         preferences().applied_to(response, "wait")
     return response
@@ -187,6 +192,16 @@ def job_output(job_id: str) -> dict[str, Any]:
             f"{job_id} is {job.status}; it has an output when it has succeeded", code="no_output_yet"
         )
     return _linked(job.result["output"])
+
+
+def _placed(owner: str, job_id: str, state: JobState, revision: str) -> tuple[str, QueuePlace | None]:
+    """What the ETag says, and the place in line of a queued job: a job that moves up has changed for its client."""
+    if state is not JobState.QUEUED:
+        return revision, None
+    at, place = services().places.of(owner, job_id)
+    if place is None or at != revision:
+        return revision, None
+    return f"{revision}.{place.ahead}", place
 
 
 def wait_as_preferred(owner: str, job_id: str) -> bool:

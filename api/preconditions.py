@@ -34,6 +34,11 @@ def condition() -> Condition:
     return Condition(if_match, " ".join(tag.removeprefix("W/") for tag in _tags("If-None-Match")))
 
 
+def conditional() -> bool:
+    """Whether the request expects anything."""
+    return "If-None-Match" in request.headers or "If-Match" in request.headers
+
+
 def unchanged(revision: str, *, weak: bool = False) -> Response | None:
     """The answer to a GET that has the thing at this revision already: 304. None if it has to be told.
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ulid import ULID
 
-from shared import keys, queue
+from shared import keys, logs, queue
 from shared.contracts.base import from_ms
 from shared.contracts.jobs import (
     Counts,
@@ -28,8 +28,10 @@ from shared.contracts.jobs import (
     Usage,
 )
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, LostLease, NotFound, TooMany
+from shared.errors import Conflict, InvalidInput, LostLease, NotFound, Temporary, TooMany
 from shared.states import TERMINAL, JobState, sources
+
+log = logs.get(__name__)
 
 FILTERS = ("status", "type", "model", "schedule")
 """What a list of jobs can be narrowed by; each has an index of its own."""
@@ -157,6 +159,7 @@ class JobStore:
         self._dispatch = database.script("dispatch")
         self._forget = database.script("forget")
         self._drop_lease = database.script("drop_lease")
+        self._note_duration = database.script("note_duration")
 
     # What clients do
 
@@ -247,8 +250,13 @@ class JobStore:
 
     def get(self, project: str, job_id: str) -> Job:
         """The job as it is told. Raises NotFound, also for another project's."""
+        return self.look(project, job_id)[0]
+
+    def look(self, project: str, job_id: str) -> tuple[Job, str]:
+        """The job and its revision, of one moment. Raises as `get` does."""
         _refuse_shards(job_id)
-        return to_job(self.record(project, job_id))
+        record = self.record(project, job_id)
+        return to_job(record), record["revision"]
 
     def record(self, project: str, job_id: str) -> dict[str, str]:
         """The raw hash."""
@@ -492,7 +500,15 @@ class JobStore:
         )
         if answer == "lost":
             raise _lost(lease)
+        self._learn_duration(project, job_id)
         return int(number)
+
+    def _learn_duration(self, project: str, job_id: str) -> None:
+        """For estimates alone, so that the end of a job does not depend on it."""
+        try:
+            self._note_duration(keys=[keys.job(project, job_id), keys.DURATIONS])
+        except Temporary:
+            log.info("duration_not_noted", job_id=job_id)
 
     def release(
         self,

@@ -40,6 +40,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
     graft:workers                      hash    each worker's last sign of life
+    graft:durations                    hash    how long jobs of each type took lately, in milliseconds
 
 `graft:delayed`, `graft:leases` and `graft:schedules` span projects: their members are `P/<id>`. Wherever a job's id
 stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from
@@ -63,6 +64,7 @@ DELAYED: Final = "graft:delayed"
 LEASES: Final = "graft:leases"
 SCHEDULES: Final = "graft:schedules"
 WORKERS: Final = "graft:workers"
+DURATIONS: Final = "graft:durations"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
 

@@ -13,6 +13,7 @@ from shared.datasets import DatasetStore
 from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.queue_places import QueuePlaces
 from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
@@ -39,6 +40,7 @@ class Services:
     workers: WorkerStore
     api_keys: ApiKeyStore
     idempotency: IdempotencyStore
+    places: QueuePlaces
 
 
 def build(settings: Settings) -> Services:
@@ -67,6 +69,7 @@ def build(settings: Settings) -> Services:
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
         idempotency=IdempotencyStore(redis),
+        places=QueuePlaces(redis),
     )
 
 
