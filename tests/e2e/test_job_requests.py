@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -167,3 +168,74 @@ def test_a_schedule_and_its_run_are_made_once_even_if_they_could_not_be_made_now
     assert graft.delete(f"/v1/schedules/{schedule['id']}").status_code == 204
     gone = graft.post("/v1/schedules", json=body, headers=making)
     assert (gone.status_code, gone.json()["code"]) == (409, "idempotency_replay_gone")
+
+
+# The place in line
+
+
+def test_queued_jobs_tell_their_places_and_start_in_that_order(
+    graft: Graft, client_of: Callable[..., Graft], endless: Json
+) -> None:
+    clients = [graft, client_of("line-one"), client_of("line-two")]
+    bodies = [train_body(client.dataset(tables.iris()), "lined-up") for client in clients]
+    graft.run(bodies[0])  # now it is known how long such a job takes
+    busy = [graft.started(endless) for _ in range(2)]
+    queued = [
+        (clients[n], clients[n].submit({**bodies[n], "priority": priority}).json()["id"])
+        for n, priority in [
+            (0, "normal"),
+            (0, "normal"),
+            (0, "normal"),
+            (0, "low"),
+            (1, "normal"),
+            (1, "normal"),
+            (2, "normal"),
+            (2, "low"),
+            (0, "high"),
+            (1, "high"),
+        ]
+    ]
+    told = {job_id: client.job(job_id)["queue"] for client, job_id in queued}
+    assert sorted(place["ahead"] for place in told.values()) == list(range(len(queued)))
+    assert all(place["position"] == place["ahead"] + 1 for place in told.values())
+    in_order = sorted(queued, key=lambda item: int(told[item[1]]["ahead"]))
+    starts = [told[job_id]["estimated_start_at"] for _, job_id in in_order]
+    assert starts == sorted(starts)
+    assert starts[0] >= graft.job(in_order[0][1])["created_at"][:10]
+    for job_id in busy:
+        graft.post(f"/v1/jobs/{job_id}/cancel")
+    ended = [client.ended(job_id) for client, job_id in in_order]
+    assert [job["status"] for job in ended] == ["succeeded"] * len(ended)
+    assert [job["queue"] for job in ended] == [None] * len(ended)
+    started = [job["started_at"] for job in ended]
+    assert started == sorted(started)
+
+
+def test_the_etag_of_a_queued_job_changes_with_its_place(graft: Graft, endless: Json) -> None:
+    busy = [graft.started(endless) for _ in range(2)]
+    first, second = (graft.submit(endless).json()["id"] for _ in range(2))
+    seen = graft.get(f"/v1/jobs/{second}")
+    assert (seen.json()["queue"]["ahead"], seen.headers["ETag"][:3]) == (1, 'W/"')
+    known = {"If-None-Match": f'"other", {seen.headers["ETag"]}'}
+    unchanged = graft.get(f"/v1/jobs/{second}", headers=known)
+    assert (unchanged.status_code, unchanged.headers["Retry-After"]) == (304, "1")
+    graft.post(f"/v1/jobs/{first}/cancel")
+    moved = graft.get(f"/v1/jobs/{second}", headers=known)
+    assert (moved.status_code, moved.json()["queue"]["ahead"]) == (200, 0)
+    for job_id in [second, *busy]:
+        graft.post(f"/v1/jobs/{job_id}/cancel")
+    for job_id in busy:
+        graft.ended(job_id)
+
+
+def test_conditions_are_lists_of_tags(graft: Graft, iris: str) -> None:
+    job_id = graft.run(train_body(iris, "conditional"))["id"]
+    path, tag = f"/v1/jobs/{job_id}", graft.get(f"/v1/jobs/{job_id}").headers["ETag"]
+    inner = tag.strip('"')
+    for known in (tag, f"W/{tag}", f'"x", {tag} ,"y"', "*"):
+        assert graft.get(path, headers={"If-None-Match": known}).status_code == 304, known
+    for other in (f'"{inner}0"', f'"1{inner}"', '"x"', 'W/"x", "y"'):
+        assert graft.get(path, headers={"If-None-Match": other}).status_code == 200, other
+    for malformed in (inner, f'"{inner}', "W/*"):
+        assert graft.get(path, headers={"If-None-Match": malformed}).status_code == 400, malformed
+    assert graft.get(path, headers={"If-Match": '"x"'}).status_code == 412
