@@ -42,10 +42,9 @@ def submit(body: SubmitBody) -> Response:
 
     def make(key: tuple[str, str] | None) -> Response:
         new = submission.check(services(), owner, body.root, request_id=g.request_id)
-        job_id, replayed = services().jobs.submit(new, idempotency=key)
-        return accepted(owner, job_id, replayed=replayed)
+        return accepted(*services().jobs.submit(new, idempotency=key))
 
-    return once(make, replay=lambda job_id: accepted(owner, job_id, replayed=True))
+    return once(make, replay=lambda job_id: accepted(services().jobs.get(owner, job_id), True))
 
 
 @blueprint.get("")
@@ -172,10 +171,9 @@ def retry_job(job_id: str) -> Response:
             )
         body = SubmitBody.model_validate(job.spec).root
         new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
-        new_id, replayed = services().jobs.submit(new, idempotency=key)
-        return accepted(owner, new_id, replayed=replayed)
+        return accepted(*services().jobs.submit(new, idempotency=key))
 
-    return once(make, replay=lambda new_id: accepted(owner, new_id, replayed=True))
+    return once(make, replay=lambda new_id: accepted(services().jobs.get(owner, new_id), True))
 
 
 @blueprint.get("/<job_id>/output")
@@ -216,16 +214,17 @@ def wait_as_preferred(owner: str, job_id: str) -> bool:
     return True
 
 
-def accepted(owner: str, job_id: str, *, replayed: bool = False) -> Response:
+def accepted(job: Job, replayed: bool) -> Response:
     """The answer to who has submitted a job: 202; or 200 with the ended job, if it is preferred to wait for that."""
-    waited = wait_as_preferred(owner, job_id)
-    job = services().jobs.get(owner, job_id)
+    waited = wait_as_preferred(job.project, job.id)
+    if waited:
+        job = services().jobs.get(job.project, job.id)
     has_ended = waited and job.status in TERMINAL
     response = _answer(job, status=200 if has_ended else 202)
     preferences().applied_to(
         response, *(["wait"] if waited else []), *([] if has_ended else ["respond-async"])
     )
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    response.headers["Location"] = job.links.self
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -148,13 +148,13 @@ def run_schedule(schedule_id: str) -> Response:
                 standing, Decision(nominal_ms=now, how="manual", status="submitted", at_ms=now)
             )
             try:
-                job_id, replayed = services().jobs.submit(new, idempotency=key, occurrence=call)
+                job, replayed = services().jobs.submit(new, idempotency=key, occurrence=call)
             except Conflict:  # it has just been changed, or another run has this very millisecond
                 continue
-            return accepted(owner, job_id, replayed=replayed)
+            return accepted(job, replayed)
         raise Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")
 
-    return once(make, replay=lambda job_id: accepted(owner, job_id, replayed=True))
+    return once(make, replay=lambda job_id: accepted(services().jobs.get(owner, job_id), True))
 
 
 @blueprint.get("/<schedule_id>/occurrences")

@@ -169,13 +169,14 @@ class JobStore:
         *,
         idempotency: tuple[str, str] | None = None,
         occurrence: OccurrenceCall | None = None,
-    ) -> tuple[str, bool]:
-        """Accept a job, atomically with its wake-up and with the occurrence that it is of. Returns its id and whether
-        it is a replay.
+    ) -> tuple[Job, bool]:
+        """Accept a job, atomically with its wake-up and with the occurrence that it is of. Returns it and whether it
+        is a replay.
 
         `idempotency` is (digest of the Idempotency-Key, digest of the body).
         Raises InvalidInput if the key came with another body or something the job uses is gone, TooMany over quota,
-        and Conflict if the occurrence has been decided (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
+        NotFound if the first job of the key is gone, and Conflict if the occurrence has been decided
+        (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
         """
         job_id = f"job_{ULID()}"
         project, priority = new.project, new.priority
@@ -227,10 +228,10 @@ class JobStore:
             ],
         )
         match answer:
-            case ["accepted", found]:
-                return found, False
-            case ["replayed", found]:
-                return found, True
+            case ["accepted" | "replayed" as how, [_, *_] as pairs]:
+                return to_job(dict(zip(pairs[::2], pairs[1::2], strict=True))), how == "replayed"
+            case ["replayed", _]:
+                raise NotFound("the job that this Idempotency-Key stands for is gone", code="unknown_job")
             case ["mismatch"]:
                 raise key_reused()
             case ["quota"]:

@@ -21,7 +21,7 @@ from shared.workers import ALIVE_MS, WorkerStatus
 def submitted(
     services: Services, project: str = "default", priority: str = "normal", type: str = "train"
 ) -> str:
-    return services.jobs.submit(NewJob(project=project, type=type, spec={}, priority=priority))[0]
+    return services.jobs.submit(NewJob(project=project, type=type, spec={}, priority=priority))[0].id
 
 
 def place(services: Services, job_id: str, project: str = "default") -> QueuePlace | None:

@@ -20,7 +20,7 @@ from tests.support.event_streams import Event, Stream
 
 @pytest.fixture
 def job_id(services: Services) -> str:
-    return services.jobs.submit(NewJob(project="default", type="train", spec={}))[0]
+    return services.jobs.submit(NewJob(project="default", type="train", spec={}))[0].id
 
 
 @pytest.fixture
