@@ -6,6 +6,7 @@ where an id that one answer gives can be used (OpenAPI's links).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -65,6 +66,29 @@ _HEADERS_OF = {
     "429": ("Retry-After",),
     "503": ("Retry-After",),
 }
+_REQUEST_HEADERS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {
+        "description": "Of the same request, sent again: it is answered as the first was, for 24 hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    },
+    "Last-Event-ID": {
+        "description": "Of an event stream: the last event that is known.",
+        "schema": {"type": "string", "pattern": "^([0-9]{1,15}-[0-9]{1,15})?$"},
+    },
+    "Prefer": {
+        "description": "RFC 7240: `wait=N` holds the answer until the job ends, N seconds and 30 at most.",
+        "schema": {"type": "string"},
+        "example": "wait=10",
+    },
+}
+_REQUEST_HEADERS_OF = {
+    ("post", "/v1/jobs"): ("Idempotency-Key", "Prefer"),
+    ("get", "/v1/jobs/{job_id}"): ("Prefer",),
+    ("get", "/v1/jobs/{job_id}/events"): ("Last-Event-ID",),
+    ("post", "/v1/jobs/{job_id}/retry"): ("Idempotency-Key", "Prefer"),
+    ("post", "/v1/schedules"): ("Idempotency-Key",),
+    ("post", "/v1/schedules/{schedule_id}/run"): ("Idempotency-Key", "Prefer"),
+}
 
 
 def install(app: APIFlask) -> None:
@@ -86,11 +110,13 @@ def _complete(spec: Any) -> Any:
             else:
                 operation["security"] = [{"key": []}]
                 _errors(operation, method)
+            _request_headers(operation, _REQUEST_HEADERS_OF.get((method, path), ()))
             _conditions(operation)
             _shapes(operation)
     for source, (parameter, pointer) in _LINKS.items():
         _link(spec["paths"], *source, parameter, pointer)
     _upload_body(spec["paths"]["/v1/datasets"]["post"])
+    _event_stream(spec["paths"]["/v1/jobs/{job_id}/events"]["get"])
     return spec
 
 
@@ -114,6 +140,23 @@ def _errors(operation: dict[str, Any], method: str) -> None:
             response.pop("content", None)
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
+
+
+def _request_headers(operation: dict[str, Any], names: Iterable[str]) -> None:
+    parameters = operation.setdefault("parameters", [])
+    parameters += [
+        {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]} for name in names
+    ]
+    if "Prefer" in names and "202" in operation["responses"]:
+        answer = operation["responses"]["202"]
+        operation["responses"]["200"] = {
+            "description": "The job has ended within the time that was preferred to wait.",
+            "content": answer["content"],
+        }
+
+
+def _event_stream(operation: dict[str, Any]) -> None:
+    operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
 
 
 def _conditions(operation: dict[str, Any]) -> None:

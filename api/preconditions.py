@@ -36,20 +36,26 @@ def condition() -> Condition:
     return Condition(if_match, " ".join(tag.removeprefix("W/") for tag in _tags("If-None-Match")))
 
 
-def unchanged(revision: str) -> Response | None:
+def conditional() -> bool:
+    """Whether the request expects anything."""
+    return "If-None-Match" in request.headers or "If-Match" in request.headers
+
+
+def unchanged(revision: str, *, weak: bool = False) -> Response | None:
     """The answer to a GET that has the thing at this revision already: 304. None if it has to be told.
 
+    `weak`: answers at one revision differ in what matters little; If-Match has nothing to match then but `*`.
     Raises PreconditionFailed if it wants another revision, Malformed.
     """
     asked = condition()
-    if not asked.matches(revision):
+    if not asked.matches(revision) or (weak and asked.if_match not in ("", ANY)):
         raise PreconditionFailed(revision)
-    return tagged(Response(status=304), revision) if asked.excludes(revision) else None
+    return tagged(Response(status=304), revision, weak=weak) if asked.excludes(revision) else None
 
 
-def tagged(response: Response, revision: str) -> Response:
+def tagged(response: Response, revision: str, *, weak: bool = False) -> Response:
     """The same, saying what it is an answer at."""
-    response.headers["ETag"] = f'"{revision}"'
+    response.headers["ETag"] = f'W/"{revision}"' if weak else f'"{revision}"'
     return response
 
 
