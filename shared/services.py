@@ -11,6 +11,7 @@ from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
+from shared.deletions import Deletions
 from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
@@ -38,6 +39,7 @@ class Services:
     datasets: DatasetStore
     models: ModelStore
     aliases: AliasStore
+    deletions: Deletions
     schedules: ScheduleStore
     workers: WorkerStore
     api_keys: ApiKeyStore
@@ -65,6 +67,7 @@ def build(settings: Settings) -> Services:
         datasets=DatasetStore(redis),
         models=models,
         aliases=AliasStore(redis, models),
+        deletions=Deletions(redis),
         schedules=ScheduleStore(
             redis,
             max_schedules=settings.max_schedules,

@@ -8,6 +8,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 for _, nominal in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   redis.call('DEL', string.format(ARGV[3], nominal))
 end
+unname(KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[2])

@@ -230,6 +230,48 @@ def test_the_history_says_which_key_moved_an_alias(
     graft.delete(here)
 
 
+def test_what_refers_to_a_version_keeps_it_and_is_named(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris())
+    for seed in range(3):
+        graft.run(train_body(dataset, "fading", seed=seed))
+    here = "/v1/models/fading"
+    graft.put(f"{here}/aliases/champion", json={"version": 2})
+    batch = {"type": "batch_predict", "model": "fading:2", "input": {"dataset": dataset}}
+    schedule = graft.post("/v1/schedules", json={"name": "later", "cron": "0 0 1 1 *", "job": batch}).json()
+    for path in (f"{here}/versions/2", here):
+        kept = graft.delete(path)
+        assert kept.status_code == 409
+        assert kept.json()["code"] in {"version_in_use", "model_in_use"}
+        assert kept.json()["referrers"] == [
+            {"kind": "alias", "id": "champion"},
+            {"kind": "schedule", "id": schedule["id"]},
+        ]
+    tag = graft.get(f"{here}/versions/3").headers["ETag"]
+    assert graft.delete(f"{here}/versions/3", headers={"If-Match": '"other"'}).status_code == 412
+    assert graft.delete(f"{here}/versions/3", headers={"If-Match": tag}).status_code == 204
+    assert graft.delete(f"{here}/versions/3").status_code == 404
+    assert graft.get(here).json()["latest_version"] == 2
+    for path in ("", "/artifact", "/lineage", "/report"):
+        assert graft.get(f"{here}/versions/3{path}").status_code == 404
+    assert graft.post("/v1/models/fading:3/predict", json={"rows": [ROW]}).status_code == 404
+    assert graft.refused({**batch, "model": "fading:3"}) == ["/model"]
+    assert graft.run(train_body(dataset, "fading", seed=4))["result"]["model"]["version"] == 4
+    assert graft.delete(f"/v1/schedules/{schedule['id']}").status_code == 204
+    assert graft.post(f"{here}/aliases/champion/rollback").json()["code"] == "no_previous_version"
+    graft.put(f"{here}/aliases/champion", json={"version": 4})
+    assert graft.delete(f"{here}/versions/2").status_code == 204
+    rolled = graft.post(f"{here}/aliases/champion/rollback")
+    assert (rolled.status_code, rolled.json()["code"]) == (409, "version_gone")
+    assert graft.get(here).json()["aliases"] == {"champion": 4}
+    graft.delete(f"{here}/aliases/champion")
+    assert graft.delete(f"{here}/versions/1").status_code == 204
+    only = graft.delete(f"{here}/versions/4")
+    assert (only.status_code, only.json()["code"]) == (409, "only_version")
+    assert graft.delete(here).status_code == 204
+    assert graft.get(here).status_code == 404
+    assert graft.run(train_body(dataset, "fading", seed=5))["result"]["model"]["version"] == 5
+
+
 @pytest.mark.parametrize("ref", ["garden", "garden:1", "garden@stable"])
 def test_online_prediction_takes_every_kind_of_reference(graft: Graft, flowers: str, ref: str) -> None:
     graft.put("/v1/models/garden/aliases/stable", json={"version": 2})
