@@ -15,14 +15,7 @@ from typing import Any
 from shared import keys
 from shared.conditions import UNCONDITIONAL, Condition
 from shared.contracts.base import from_ms
-from shared.contracts.models import (
-    Lineage,
-    LineageEdge,
-    LineageNode,
-    Model,
-    ModelVersion,
-    VersionRef,
-)
+from shared.contracts.models import Model, ModelVersion
 from shared.database import Database
 from shared.errors import NotFound, PreconditionFailed
 
@@ -243,29 +236,6 @@ class ModelStore:
             sentence = f"the version {number} of {name} was not fine-tuned, so it has no report"
             raise NotFound(sentence, code="no_report")
         return str(report)
-
-    def lineage(self, project: str, name: str, number: int) -> Lineage:
-        """Back from a version through its job, its dataset and its parents, to the first source."""
-        nodes: dict[str, LineageNode] = {}
-        edges: list[LineageEdge] = []
-        current: VersionRef | None = VersionRef(name=name, version=number)
-        while current and (here := _node_id(current)) not in nodes:
-            held = self.version(project, current.name, current.version)
-            nodes[here] = LineageNode(kind="version", id=here, name=held.name, version=held.version)
-            nodes[held.job] = LineageNode(kind="job", id=held.job)
-            nodes[held.dataset] = LineageNode(kind="dataset", id=held.dataset)
-            edges.append(LineageEdge(source=held.job, target=here, relation="produced_by"))
-            edges.append(LineageEdge(source=held.dataset, target=held.job, relation="trained_on"))
-            if held.parent:
-                edges.append(
-                    LineageEdge(source=_node_id(held.parent), target=here, relation="fine_tuned_from")
-                )
-            current = held.parent
-        return Lineage(nodes=list(nodes.values()), edges=edges)
-
-
-def _node_id(ref: VersionRef) -> str:
-    return f"{ref.name}:{ref.version}"
 
 
 def unknown_model(name: str) -> NotFound:

@@ -14,6 +14,7 @@ from shared.datasets import DatasetStore
 from shared.deletions import Deletions
 from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
+from shared.lineage import LineageStore
 from shared.models import ModelStore
 from shared.queue_places import QueuePlaces
 from shared.schedules import ScheduleStore
@@ -40,6 +41,7 @@ class Services:
     models: ModelStore
     aliases: AliasStore
     deletions: Deletions
+    lineage: LineageStore
     schedules: ScheduleStore
     workers: WorkerStore
     api_keys: ApiKeyStore
@@ -68,6 +70,7 @@ def build(settings: Settings) -> Services:
         models=models,
         aliases=AliasStore(redis, models),
         deletions=Deletions(redis),
+        lineage=LineageStore(redis),
         schedules=ScheduleStore(
             redis,
             max_schedules=settings.max_schedules,

@@ -211,10 +211,10 @@ def test_a_schedule_is_changed_field_by_field(graft: Graft, dataset: str) -> Non
 
 
 def test_a_schedule_whose_job_is_refused_by_now_can_still_be_paused(graft: Graft, dataset: str) -> None:
-    graft.run(train_body(dataset, "fading"))
-    alias = "/v1/models/fading/aliases/live"
+    graft.run(train_body(dataset, "waning"))
+    alias = "/v1/models/waning/aliases/live"
     graft.put(alias, json={"version": 1}).raise_for_status()
-    job = {"type": "batch_predict", "model": "fading@live", "input": {"dataset": dataset}}
+    job = {"type": "batch_predict", "model": "waning@live", "input": {"dataset": dataset}}
     made = make(graft, {**nightly(dataset), "job": job})
     assert graft.delete(alias).status_code == 204
     assert graft.patch(made["links"]["self"], json={"paused": True}).json()["paused"] is True

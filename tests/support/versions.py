@@ -14,7 +14,13 @@ PROJECT = "default"
 def publish(services: Services, name: str = "churn", *, uses: tuple[Uses, ...] = (), **fields: Any) -> int:
     """A version of the model, and the job that made it; its number. `fields` of its record differ from the usual."""
     kind = "fine_tune" if "parent" in fields else "train"
-    job = NewJob(project=PROJECT, type=kind, spec={"type": kind}, model=name, uses=uses)
+    job = NewJob(
+        project=PROJECT,
+        type=kind,
+        spec={"type": kind, "dataset": fields.get("dataset", "ds_1")},
+        model=name,
+        uses=uses,
+    )
     services.jobs.submit(job)
     return finish(services, name, **fields)
 
