@@ -16,6 +16,7 @@ from flask.json.provider import DefaultJSONProvider
 from api import (
     aliases,
     auth,
+    comparison,
     datasets,
     health,
     jobs,
@@ -69,7 +70,19 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, aliases, lineage, reports, predictions, schedules, keys, health):
+    for module in (
+        datasets,
+        jobs,
+        models,
+        aliases,
+        comparison,
+        lineage,
+        reports,
+        predictions,
+        schedules,
+        keys,
+        health,
+    ):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app
