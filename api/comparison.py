@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Annotated
 
 from apiflask import APIBlueprint
@@ -16,7 +15,7 @@ from shared.comparison import compare
 from shared.contracts.comparison import Comparison
 from shared.contracts.job_fields import MODEL_REF_PATTERN
 from shared.contracts.models import ModelVersion
-from shared.errors import FieldError, InvalidInput, NotFound
+from shared.errors import FieldError, NotFound
 from shared.held_out import Measured
 from shared.jobs import decode
 

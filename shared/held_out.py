@@ -1,6 +1,6 @@
 """Were two versions measured on the same rows? Only then do their metrics tell which is better.
 
-Which rows a job holds out follows from its dataset, its target and the way they were drawn (`worker.learning.splitting`).
+Which rows a job holds out follows from its dataset, its target and how they were drawn (`worker.learning.splitting`).
 A cross-validation predicts every row that has a target. So two that cross-validated on one table are measured on the
 same rows, however they were folded; two that held rows out only if everything that the draw depends on is the same.
 """

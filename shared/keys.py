@@ -31,6 +31,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:model:<name>:aliases     hash    alias → version
     graft:p:P:model:<name>:alias:<a>   stream  its history
     graft:p:P:models                   zset
+    graft:p:P:lineage                  string  that its past has been indexed for lineage
     graft:p:P:schedule:<id>            hash    the schedule, and which occurrence is next
     graft:p:P:schedule:<id>:occurrences zset   nominal times that have been decided
     graft:p:P:schedule:<id>:waiting    zset    those of them that still wait for their job
@@ -200,6 +201,10 @@ def tombstone_of(record: str) -> str:
 
 def version_children(project: str, name: str, version: int) -> str:
     return f"{model_version(project, name, version)}:children"
+
+
+def lineage_indexed(project: str) -> str:
+    return f"graft:p:{project}:lineage"
 
 
 def model_remains(project: str, name: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from shared import keys
+from shared import keys, lineage_indexing
 from shared.contracts.base import from_ms
 from shared.contracts.models import Lineage, LineageEdge, LineageNode, Relation
 from shared.database import Database
@@ -90,6 +90,10 @@ class LineageStore:
         if not self._redis.exists(keys.dataset(project, dataset_id)):
             raise NotFound(f"there is no dataset {dataset_id}", code="unknown_dataset")
         return self._graph(project, Place("dataset", dataset_id), directions, depth, limit)
+
+    def index_past(self, project: str) -> int:
+        """See `shared.lineage_indexing`."""
+        return lineage_indexing.index_past(self._redis, project)
 
     def _graph(
         self, project: str, start: Place, directions: Iterable[Direction], depth: int, limit: int

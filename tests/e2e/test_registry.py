@@ -230,6 +230,89 @@ def test_the_history_says_which_key_moved_an_alias(
     graft.delete(here)
 
 
+def test_versions_are_compared_side_by_side(graft: Graft) -> None:
+    dataset, other = graft.dataset(tables.iris()), graft.dataset(tables.iris())
+    for changes in ({"seed": 5}, {"seed": 5, "kind": "random_forest"}, {"seed": 6}):
+        graft.run(train_body(dataset, "rivals", **changes))
+    graft.run(train_body(other, "copy", seed=5))
+    graft.put("/v1/models/rivals/aliases/best", json={"version": 2}).raise_for_status()
+
+    def compared(refs: str) -> Json:
+        response = graft.get("/v1/models/compare", params={"refs": refs})
+        assert response.status_code == 200, response.text
+        found: Json = response.json()
+        return found
+
+    found = compared("rivals:1,rivals@best,rivals,copy")
+    assert [item["ref"] for item in found["versions"]] == ["rivals:1", "rivals:2", "rivals:3", "copy:1"]
+    assert [item["held_out"]["same"] for item in found["versions"]] == [True, True, False, True]
+    assert "seed" in found["versions"][2]["held_out"]["reason"]
+    assert found["same_held_out"] is False
+    metrics = {row["name"]: row for row in found["metrics"]}
+    versions = [graft.get(f"/v1/models/rivals/versions/{number}").json() for number in (1, 2, 3)]
+    accuracies = [version["metrics"]["accuracy"] for version in versions]
+    assert metrics["accuracy"]["values"] == [*accuracies, accuracies[0]]
+    assert metrics["accuracy"]["differences"][1] == pytest.approx(accuracies[1] - accuracies[0])
+    assert metrics["accuracy"]["best"] is None
+    params = {row["name"]: row["values"] for row in found["params"]}
+    assert params["estimator.kind"][:2] == ["logistic_regression", "random_forest"]
+    assert params["seed"] == [5, 5, 6, 5]
+    assert all(item["same"] for item in found["schema_differences"])
+    best = {row["name"]: row["best"] for row in compared("rivals:1,copy:1")["metrics"]}
+    assert best["accuracy"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("refs", "status", "pointers"),
+    [
+        ("garden:1,garden:99", 404, ["/refs/1"]),
+        ("nobody,garden:1,garden@nothing", 404, ["/refs/0", "/refs/2"]),
+        ("garden:1", 422, ["/refs"]),
+        (",".join(["garden:1"] * 11), 422, ["/refs"]),
+        ("garden:1,,garden:2", 422, ["/refs"]),
+        ("garden:1,Garden", 422, ["/refs"]),
+        ("", 422, ["/refs"]),
+    ],
+)
+def test_what_cannot_be_compared_is_pointed_at(
+    graft: Graft, flowers: str, refs: str, status: int, pointers: list[str]
+) -> None:
+    response = graft.get("/v1/models/compare", params={"refs": refs})
+    assert response.status_code == status, response.text
+    assert [error["pointer"] for error in response.json()["errors"]] == pointers
+
+
+def test_no_new_model_gets_a_name_that_has_a_route_of_its_own(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris())
+    assert graft.refused(train_body(dataset, "compare")) == ["/model/name"]
+    assert graft.get("/v1/models/compare").status_code == 422
+    assert graft.get("/v1/models/compare/versions").status_code == 404
+
+
+def test_lineage_goes_from_a_dataset_to_an_output_and_back(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris())
+    trained = graft.run(train_body(dataset, "ancestor"))
+    rows = graft.dataset(tables.iris().drop_columns("label"))
+    batch = graft.run({"type": "batch_predict", "model": "ancestor:1", "input": {"dataset": rows}})
+    lineage = graft.get("/v1/models/ancestor/versions/1/lineage").json()
+    edges = {(edge["source"], edge["relation"], edge["target"]) for edge in lineage["edges"]}
+    assert edges >= {
+        (dataset, "trained_on", trained["id"]),
+        (trained["id"], "produced_by", "ancestor:1"),
+        ("ancestor:1", "used_by", batch["id"]),
+        (batch["id"], "produced_by", f"{batch['id']}/output"),
+    }
+    assert (lineage["root"], lineage["truncated"]) == ("ancestor:1", False)
+    below = graft.get(f"/v1/datasets/{dataset}/lineage").json()
+    assert {"ancestor:1", batch["id"], f"{batch['id']}/output"} <= {node["id"] for node in below["nodes"]}
+    cut = graft.get(f"/v1/datasets/{dataset}/lineage", params={"limit": 2}).json()
+    assert (len(cut["nodes"]), cut["truncated"]) == (2, True)
+    up = graft.get("/v1/models/ancestor/versions/1/lineage", params={"direction": "up"}).json()
+    assert {node["id"] for node in up["nodes"]} == {"ancestor:1", trained["id"], dataset}
+    for wrong in ({"depth": 0}, {"depth": 101}, {"limit": 0}, {"limit": 1001}, {"direction": "left"}):
+        assert graft.get(f"/v1/datasets/{dataset}/lineage", params=wrong).status_code == 422
+
+
 def test_what_refers_to_a_version_keeps_it_and_is_named(graft: Graft) -> None:
     dataset = graft.dataset(tables.iris())
     for seed in range(3):

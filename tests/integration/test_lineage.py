@@ -192,6 +192,19 @@ def test_a_job_that_is_forgotten_is_left_out_or_told_as_gone(family: Services) -
     assert len(told(lineage)) == 2
 
 
+def test_the_past_is_indexed_once(family: Services) -> None:
+    refs = ("north:1", "south:1", "south:2", NORTH, SOUTH, ROWS)
+    before = {ref: told(of(family, ref)) for ref in refs}
+    for pattern in ("*:ever", "*:children"):
+        for key in family.database.keys(pattern):
+            family.database.delete(key)
+    assert {ref: told(of(family, ref)) for ref in refs} != before
+    assert family.lineage.index_past(PROJECT) == 4
+    assert {ref: told(of(family, ref)) for ref in refs} == before
+    assert family.lineage.index_past(PROJECT) == 0
+    assert family.lineage.index_past("another") == 0
+
+
 def test_what_was_made_before_there_were_indexes_still_has_its_past(family: Services) -> None:
     for pattern in ("*:ever", "*:children"):
         for key in family.database.keys(pattern):

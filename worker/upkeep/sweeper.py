@@ -47,6 +47,8 @@ def sweep(services: Services, *, dry_run: bool = False) -> tuple[list[str], list
 
 def _sweep_quietly(services: Services) -> None:
     try:
+        for project in services.jobs.projects():
+            services.lineage.index_past(project)
         jobs, objects = sweep(services)
         log.info("swept", jobs=len(jobs), objects=len(objects))
     except Temporary as error:
