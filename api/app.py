@@ -19,6 +19,7 @@ from api import (
     health,
     jobs,
     keys,
+    metrics,
     models,
     openapi,
     predictions,
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
+    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health, metrics):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app
