@@ -1,8 +1,8 @@
 """What this API has predicted, for Prometheus: requests, rows and seconds of each model version.
 
 Every process counts into files of its own (prometheus_client's multiprocess mode), and any of them answers for all.
-`api.gunicorn_conf` makes the folder, and has what a child counted kept when the child is gone. Without the folder, as in
-a test, a process answers for itself.
+`api.gunicorn_conf` makes the folder, and has what a child counted kept when the child is gone. Without the folder a
+process answers for itself.
 
 The number of label sets is bounded: a process that has counted `MAX_VERSIONS` versions counts further ones together.
 """
@@ -46,6 +46,7 @@ _SECONDS = Histogram(
     _LABELS,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
+_LOADS = Counter("graft_model_loads", "Models that were fetched and opened to predict online.", _LABELS)
 _seen: set[tuple[str, str, str]] = set()
 _seen_lock = threading.Lock()
 
@@ -76,6 +77,10 @@ def predicting(project: str, model: str, version: int, rows: int) -> Iterator[No
     finally:
         _SECONDS.labels(*labels).observe(time.perf_counter() - started)
         _REQUESTS.labels(*labels, outcome).inc()
+
+
+def count_load(project: str, model: str, version: int) -> None:
+    _LOADS.labels(*_bounded(project, model, str(version))).inc()
 
 
 def bury(pid: int, folder: Path) -> None:

@@ -28,10 +28,20 @@ class Loaded:
 class ModelServer:
     """Predicts with the models of all projects; those used last stay loaded."""
 
-    def __init__(self, models: ModelStore, objects: ObjectStore, signer: Signer, *, cache_bytes: int) -> None:
+    def __init__(
+        self,
+        models: ModelStore,
+        objects: ObjectStore,
+        signer: Signer,
+        *,
+        cache_bytes: int,
+        on_load: Callable[[str, str, int], None] = lambda project, name, version: None,
+    ) -> None:
+        """on_load: called with project, name and version whenever a model has been loaded."""
         self._models = models
         self._objects = objects
         self._signer = signer
+        self._on_load = on_load
         self._cache = ModelCache[Loaded](cache_bytes)
 
     def predict(
@@ -54,6 +64,7 @@ class ModelServer:
     def _load(self, project: str, name: str, version: int) -> tuple[Loaded, int]:
         artifact = self._models.artifact(project, name, version)
         model = open_artifact(artifact, self._objects.get_bytes, self._signer)
+        self._on_load(project, name, version)
         return Loaded(model, model.schema()), artifact.bytes
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def _columns(rows: Sequence[Any], inputs: Sequence[Mapping[str, Any]]) -> list[A
     if any(type(row) is not dict or len(row) != len(inputs) for row in rows):
         return None
     try:
-        found = [_column([row[item["name"]] for row in rows], item) for item in inputs]
+        found = [_column(list(map(itemgetter(item["name"]), rows)), item) for item in inputs]
     except (KeyError, ValueError, TypeError, OverflowError, pa.ArrowException):
         return None
     return None if any(values is None for values in found) else found
@@ -68,10 +69,18 @@ def _column(values: list[Any], item: Mapping[str, Any]) -> Any:
     if kind in _PARSERS:
         parse = _PARSERS[kind]
         return pa.array([None if value is None else parse(value) for value in values], _arrow(kind))
-    array = pa.array(values, _arrow(kind))
-    if kind in ("integer", "number") and not np.isfinite(array.drop_null().to_numpy()).all():
-        return None
-    return array
+    if kind in ("integer", "number"):
+        return _numbers(values)
+    return pa.array(values, _arrow(kind))
+
+
+def _numbers(values: list[Any]) -> Any:
+    """Numbers as float64; None where one is not finite."""
+    array = pa.array(
+        values, pa.float64()
+    )  # of whole numbers only those that float64 can hold; else it raises
+    found = array if not array.null_count else array.drop_null()
+    return array if np.isfinite(found.to_numpy()).all() else None
 
 
 def _checked(rows: Sequence[Any], inputs: Sequence[Mapping[str, Any]], pointer: str) -> list[Any]:
