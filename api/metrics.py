@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -32,6 +32,10 @@ FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 MAX_VERSIONS: Final = 200
 OTHERS: Final = "_others"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_ANSWER: Final[dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]] = {
+    200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}
+}
 
 blueprint = APIBlueprint("metrics", __name__, tag="Operations")
 
@@ -53,7 +57,7 @@ _seen_lock = threading.Lock()
 
 @blueprint.get("/metrics")
 @needs("admin")
-@blueprint.doc(responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}})
+@blueprint.doc(responses=_ANSWER)
 def show() -> Response:
     """Counters of online prediction, of the key's project; the operator's key sees all projects."""
     principal = asking()
