@@ -69,6 +69,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         built.objects,
         built.signer,
         cache_bytes=settings.model_cache_bytes,
+        allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
     )
     app.extensions["graft.readers"] = _readers(settings)
