@@ -36,7 +36,7 @@ def configure(level: str = "INFO", **fields: str) -> None:
     ]
     renderer = structlog.processors.JSONRenderer()
     # What no line of ours shows need not be found out for each (Logging HOWTO, "Optimization").
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.config.dictConfig(
         {

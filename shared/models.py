@@ -6,6 +6,7 @@ description and tags, can be changed; every change raises the revision of a mode
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import secrets
 from collections.abc import Collection, Iterator, Mapping
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared import keys
+from shared.compatibility import judged
 from shared.conditions import UNCONDITIONAL, Condition
 from shared.contracts.base import from_ms
-from shared.contracts.models import Model, ModelVersion
+from shared.contracts.models import Compatibility, Model, ModelVersion
 from shared.database import Database
 from shared.errors import NotFound, PreconditionFailed
+from shared.signing import Signed, made_of
 
 JSON_FIELDS = (
     "tags",
@@ -29,6 +32,7 @@ JSON_FIELDS = (
     "baseline",
     "parent",
     "library_versions",
+    "artifact",
 )
 
 FIRST_REVISION = "0"
@@ -38,7 +42,9 @@ _SCAN = 200
 
 #: What a version's hash holds of `ModelVersion`; its report is large and read for itself.
 _VERSION_FIELDS = tuple(
-    field.alias or name for name, field in ModelVersion.model_fields.items() if name != "aliases"
+    field.alias or name
+    for name, field in ModelVersion.model_fields.items()
+    if name not in ("aliases", "compatibility")
 )
 
 
@@ -54,6 +60,19 @@ class Artifact:
     bytes: int
     sha256: str
     signature: str
+    library_versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    contents: Mapping[str, Any] | None = None
+    """{format, libraries}; None in a record of before."""
+
+    @property
+    def signed(self) -> Signed:
+        """What its signature vouches for."""
+        made_with = made_of(self.library_versions, self.contents)
+        return Signed(self.project, self.name, self.job_id, self.sha256, made_with)
+
+    @property
+    def compatibility(self) -> Compatibility:
+        return judged(self.library_versions, self.contents)
 
 
 class ModelStore:
@@ -174,7 +193,10 @@ class ModelStore:
             return name, int(version)
         name, _, number = ref.partition(":")
         if not number:
-            return name, self.get(project, name).latest_version
+            latest = self._redis.hget(keys.model(project, name), "latest_version")
+            if latest is None:
+                raise unknown_model(name)
+            return name, int(latest)
         if self._redis.zscore(keys.model_versions(project, name), number) is None:
             raise unknown_version(name, int(number))
         return name, int(number)
@@ -219,13 +241,14 @@ class ModelStore:
 
     def artifact(self, project: str, name: str, number: int) -> Artifact:
         """Where the version's bytes are. Raises NotFound."""
-        fields = ("job", "artifact_key", "bytes", "sha256", "signature")
-        job_id, key, size, sha256, signature = self._redis.hmget(
+        fields = ("job", "artifact_key", "bytes", "sha256", "signature", "library_versions", "artifact")
+        job_id, key, size, sha256, signature, libraries, contents = self._redis.hmget(
             keys.model_version(project, name, number), *fields
         )
         if key is None:
             raise unknown_version(name, number)
-        return Artifact(project, name, number, job_id, key, int(size), sha256, signature)
+        made_with, held = json.loads(libraries or "{}"), json.loads(contents or "null")
+        return Artifact(project, name, number, job_id, key, int(size), sha256, signature, made_with, held)
 
     def report(self, project: str, name: str, number: int) -> str:
         """The JSON of what fine-tuning found out about the version. Raises NotFound, also for a plain training's."""
@@ -268,4 +291,5 @@ def _to_version(record: Mapping[str, str], aliases: Mapping[str, str]) -> ModelV
     for field in ("version", "bytes", "seed"):
         if field in held:
             held[field] = int(held[field])
+    held["compatibility"] = judged(held["library_versions"], held.get("artifact"))
     return ModelVersion.model_validate(held)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SkipValidation
 
 from shared.contracts.base import Body, Description, Page, Record, Tags, Time
 
@@ -35,6 +35,29 @@ class VersionRef(Record):
     version: int
 
 
+class LibraryDifference(Record):
+    """A library in another version than the artifact's; an `incompatible` one keeps it from being opened."""
+
+    library: str
+    made_with: str
+    here: str
+    severity: Literal["differs", "incompatible"]
+
+
+class Compatibility(Record):
+    """Whether the libraries of this server can open what those of `library_versions` made."""
+
+    status: Literal["same", "differs", "incompatible"]
+    differences: list[LibraryDifference] = []
+
+
+class ArtifactContents(Record):
+    """The format of the artifact, and the libraries whose objects lie in it."""
+
+    format: int
+    libraries: list[str]
+
+
 class ModelVersion(Record):
     """An immutable artifact and everything known about it."""
 
@@ -60,6 +83,8 @@ class ModelVersion(Record):
     signature: str
     bytes: int
     library_versions: dict[str, str]
+    artifact: ArtifactContents | None = None
+    compatibility: Compatibility
     aliases: list[str] = []
     revision: str = "0"
     """As a model's."""
@@ -132,17 +157,22 @@ class Lineage(Record):
 class PredictBody(Body):
     """Rows to score: one object per row, a value for each column of the model's input schema."""
 
-    rows: Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
+    rows: Annotated[list[Annotated[dict[str, JsonValue], SkipValidation]], Field(min_length=1)]
+    """Checked against the model's schema by `shared.modeling.rows`, cell by cell."""
     probabilities: bool = False
 
 
 class Predictions(Record):
-    """`probabilities[i][j]` belongs to row i and `classes[j]`; both are null for a regression."""
+    """`probabilities[i][j]` belongs to row i and `classes[j]`; both are null for a regression.
+
+    `warnings` says if the model was made with other library versions than those that have opened it.
+    """
 
     model: VersionRef
     predictions: list[Any]
     probabilities: list[list[float]] | None = None
     classes: list[Any] | None = None
+    warnings: list[str] = []
 
 
 class ModelPage(Page[Model]):
