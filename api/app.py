@@ -125,12 +125,12 @@ def _expect_json() -> None:
 class _Request(Request):
     """Says what is wrong with a body that is not JSON, without repeating it."""
 
-    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+    def on_json_loading_failed(self, e: ValueError | None) -> NoReturn:
         if isinstance(e, strict_json.DuplicateName):
             raise Malformed.at(e.place, "the object has two members of this name")
         if isinstance(e, json.JSONDecodeError):
             raise Malformed(f"the body is not JSON: {e.msg} at line {e.lineno}, column {e.colno}")
-        raise Malformed(f"the body is not JSON: {e or 'it is missing'}")
+        raise Malformed(f"the body is not JSON: {e or 'its content type says otherwise'}")
 
 
 class _Json(DefaultJSONProvider):

@@ -13,7 +13,7 @@ from typing import Any
 from shared.contracts.models import Predictions, VersionRef
 from shared.modeling import Model, load, rows_to_batch
 from shared.models import Artifact, ModelStore
-from shared.signing import Signed, Signer
+from shared.signing import Signer
 from shared.storage import ObjectStore
 
 Key = tuple[str, str, int]
@@ -78,6 +78,5 @@ class ModelServer:
 def open_artifact(artifact: Artifact, read: Callable[[str], bytes], signer: Signer) -> Model:
     """The model of an artifact. Raises BadSignature, and then nothing of it has been unpickled."""
     content = read(artifact.key)
-    signed = Signed(artifact.project, artifact.name, artifact.job_id, artifact.sha256)
-    signer.verify(signed, artifact.signature, content)
+    signer.verify(artifact.signed, artifact.signature, content)
     return load(content)

@@ -23,6 +23,7 @@ from shared.contracts.models import (
 )
 from shared.database import Database
 from shared.errors import Conflict, NotFound
+from shared.signing import Signed
 
 JSON_FIELDS = (
     "tags",
@@ -54,6 +55,11 @@ class Artifact:
     bytes: int
     sha256: str
     signature: str
+
+    @property
+    def signed(self) -> Signed:
+        """What the signature has to vouch for."""
+        return Signed(self.project, self.name, self.version, self.job_id, self.sha256)
 
 
 class ModelStore:
@@ -151,6 +157,10 @@ class ModelStore:
         if key is None:
             raise _unknown_version(name, number)
         return Artifact(project, name, number, job_id, key, int(size), sha256, signature)
+
+    def next_number(self, project: str, name: str) -> int:
+        """The number that the next version will have, unless another one comes first."""
+        return int(self._redis.hget(keys.model(project, name), "latest_version") or 0) + 1
 
     def report(self, project: str, name: str, number: int) -> str:
         """The JSON of what fine-tuning found out about the version. Raises NotFound, also for a plain training's."""

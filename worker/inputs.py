@@ -16,7 +16,7 @@ from shared.contracts.tables import Column, Format
 from shared.errors import InvalidInput, NotFound
 from shared.jobs import decode
 from shared.services import Services
-from shared.signing import BadSignature, Signed
+from shared.signing import BadSignature
 from shared.storage import Object
 from shared.tables import Piece, footer
 from worker.artifacts import ArtifactCache
@@ -261,9 +261,7 @@ def _model(services: Services, project: str, ref: str, path: Path) -> ModelFile:
     settings = services.settings
     cache = ArtifactCache(settings.temp_dir / "graft-artifacts", settings.artifact_cache_bytes)
     content = cache.content(artifact.sha256, lambda: services.objects.get_bytes(artifact.key))
-    services.signer.verify(
-        Signed(project, name, artifact.job_id, artifact.sha256), artifact.signature, content
-    )
+    services.signer.verify(artifact.signed, artifact.signature, content)
     path.write_bytes(content)
     version = services.models.version(project, name, number)
     return ModelFile(
