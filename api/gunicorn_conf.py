@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+from shared.processes import close_to_others
+
+close_to_others()  # gunicorn's own process, and the workers that it forks
+
 wsgi_app = "api.app:create_app()"
 bind = os.environ.get("GRAFT_BIND", "127.0.0.1:8000")
 worker_class = "api.serving.Worker"

@@ -1,8 +1,9 @@
-"""JSON from outside, read as RFC 8259 has it and no more leniently: what two readers may understand in two ways is refused.
+"""JSON from outside, read as RFC 8259 has it and no more leniently.
 
-Python's own reader lets the last of two members of the same name win (§4 leaves that open, so what a proxy has checked
-need not be what is done), reads NaN, guesses encodings, and makes text of half a surrogate pair, which nothing can
-store. Each of those is a ValueError here; its message never repeats what was sent.
+What two readers may understand in two ways is refused. Python's own reader lets the last of two members of the same
+name win (§4 leaves that open, so what a proxy has checked need not be what is done), reads NaN, guesses encodings, and
+makes text of half a surrogate pair, which nothing can store. Each of those is a ValueError here; its message never
+repeats what was sent.
 """
 
 from __future__ import annotations

@@ -440,7 +440,7 @@ class JobStore:
                 version.name,
                 "" if version.description is None else version.description,
                 "" if version.tags is None else json.dumps(version.tags),
-                version.number or 0,
+                str(version.number or 0),
                 *encode(**version.fields),
             ]
         answer, number = self._finish(
