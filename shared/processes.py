@@ -18,7 +18,7 @@ def die_with_parent() -> None:
 
 
 def close_to_others() -> None:
-    """Keep other processes of the same user out of this one's memory and environment (Linux; elsewhere nothing happens).
+    """Keep other processes of the same user out of this one's memory and environment (Linux; elsewhere nothing).
 
     `/proc/<pid>/environ` shows what a process was started with, also when it has forgotten that. prctl(2): without
     PR_SET_DUMPABLE it is root's to read, as are `/proc/<pid>/mem` and `fd`, nobody else may trace the process, and no

@@ -1,4 +1,4 @@
-"""`python without_capabilities.py program …` becomes that program, without root's powers: as in the image, `cap_drop: ALL`.
+"""`python without_capabilities.py program …` becomes that program, without root's powers: `cap_drop: ALL`.
 
 Where the tests run as root, root could look into every process, and no test could tell a closed one from an open one.
 """
