@@ -21,6 +21,7 @@ from api import (
     keys,
     models,
     openapi,
+    path_names,
     predictions,
     problems,
     reports,
@@ -58,6 +59,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.request_class = _Request
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # it redirects, to whatever the Host header says
     built = composition.build(settings)
     app.extensions["graft"] = built
     app.extensions["graft.models"] = ModelServer(
@@ -99,6 +101,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         if not auth.is_public(request.path):
             auth.authenticate(keyring, built.api_keys)
             auth.authorize()
+            path_names.check(request.view_args, makes=request.method == "PUT")
             _expect_json()
 
     @app.after_request
