@@ -19,6 +19,7 @@ from api import (
     health,
     jobs,
     keys,
+    metrics,
     models,
     openapi,
     path_names,
@@ -63,14 +64,18 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     built = composition.build(settings)
     app.extensions["graft"] = built
     app.extensions["graft.models"] = ModelServer(
-        built.models, built.objects, built.signer, cache_bytes=settings.model_cache_bytes
+        built.models,
+        built.objects,
+        built.signer,
+        cache_bytes=settings.model_cache_bytes,
+        on_load=metrics.count_load,
     )
     app.extensions["graft.readers"] = _readers(settings)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
+    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health, metrics):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app
