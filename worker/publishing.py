@@ -15,7 +15,7 @@ from typing import Any
 from shared import keys, storage
 from shared.jobs import Lease, NewVersion
 from shared.services import Services
-from shared.signing import Signed
+from shared.signing import Signed, made_of
 
 CONTENT_TYPES = {
     "parquet": "application/vnd.apache.parquet",
@@ -57,8 +57,10 @@ def publish_model(
 
 def signed(services: Services, lease: Lease, version: NewVersion, number: int) -> NewVersion:
     """The version with a signature that is good for this number alone, and for no other."""
-    what = Signed(lease.project, version.name, number, lease.job_id, version.fields["sha256"])
-    return replace(version, number=number, fields={**version.fields, "signature": services.signer.sign(what)})
+    fields = version.fields
+    made_with = made_of(fields["library_versions"], fields.get("artifact"))
+    what = Signed(lease.project, version.name, number, lease.job_id, fields["sha256"], made_with)
+    return replace(version, number=number, fields={**fields, "signature": services.signer.sign(what)})
 
 
 def version_report(result: Mapping[str, Any]) -> dict[str, Any]:

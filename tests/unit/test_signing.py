@@ -49,10 +49,18 @@ def test_parts_cannot_be_shifted_from_one_field_into_the_next() -> None:
     assert signer.sign(Signed("a", "b", 1, "c", "d")) != signer.sign(Signed("ab", "", 1, "c", "d"))
 
 
-def test_a_signature_of_before_versions_were_bound_is_still_read() -> None:
-    """HMAC-SHA256 under b"key" of the words of the first format, written out by hand."""
-    message = "\n".join(("graft-model-artifact-v1", "default", "churn", "job_1", SIGNED.sha256)).encode()
-    signature = hmac.new(b"key", message, hashlib.sha256).hexdigest()
-    Signer("key").verify(SIGNED, signature, CONTENT)
+def test_a_signature_of_before_is_good_for_what_it_says_and_a_new_one_says_the_libraries_too() -> None:
+    signer, made_with = Signer("key"), '{"library_versions":{"numpy":"2.4.6"}}'
+    first = hmac.new(
+        b"key", b"\n".join([b"graft-model-artifact-v1", *_parts(SIGNED)]), hashlib.sha256
+    ).hexdigest()
+    signer.verify(SIGNED, first, CONTENT)
+    signer.verify(dataclasses.replace(SIGNED, made_with=made_with), first, CONTENT)
+    now = dataclasses.replace(SIGNED, made_with=made_with)
+    signer.verify(now, signer.sign(now), CONTENT)
     with pytest.raises(BadSignature):
-        Signer("key").verify(dataclasses.replace(SIGNED, name="other"), signature, CONTENT)
+        signer.verify(dataclasses.replace(now, made_with="{}"), signer.sign(now), CONTENT)
+
+
+def _parts(signed: Signed) -> list[bytes]:
+    return [part.encode() for part in (signed.project, signed.name, signed.job_id, signed.sha256)]
