@@ -16,7 +16,9 @@ from werkzeug.exceptions import HTTPException
 from shared import logs
 from shared.contracts.problems import MEDIA_TYPE, ProblemError, ProblemReferrer, problem
 from shared.contracts.refusals import invalid
-from shared.errors import FieldError, GraftError, InUse, PreconditionFailed, Referrer, Temporary, TooMany
+    told = [ProblemError(pointer=shortened(error.pointer), detail=error.detail) for error in errors]
+    found = [ProblemReferrer(kind=item.kind, id=item.id) for item in referrers]
+    body = problem(status, code, detail, g.get("request_id", ""), told, found)
 
 log = logs.get(__name__)
 
@@ -89,7 +91,7 @@ def respond(
     referrers: tuple[Referrer, ...] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
-    told = [ProblemError(pointer=error.pointer, detail=error.detail) for error in errors]
+    told = [ProblemError(pointer=shortened(error.pointer), detail=error.detail) for error in errors]
     found = [ProblemReferrer(kind=item.kind, id=item.id) for item in referrers]
     body = problem(status, code, detail, g.get("request_id", ""), told, found)
     return Response(body, status, headers, mimetype=MEDIA_TYPE)

@@ -7,8 +7,8 @@
 --       7 'expired': only if the lease has run out (a rescuer asks), else ''
 --       8 n: how many fields of the hash follow, then n field, value pairs
 --       with a model version: template of its key (%d the number), model name, description and tags ('' to keep),
---       then field, value pairs of the version
--- Returns {'done', version | 0} | {'lost', 0}
+--       the number that it must get (0: any), then field, value pairs of the version
+-- Returns {'done', version | 0} | {'lost', 0} | {'taken', 0}: the next version's number is another one
 local job, leases = KEYS[1], KEYS[3]
 local id, state, now = ARGV[3], ARGV[4], now_ms()
 
@@ -20,15 +20,18 @@ if ARGV[7] == 'expired' then
   if deadline and tonumber(deadline) > now then return {'lost', 0} end
 end
 
-local last = 8 + 2 * tonumber(ARGV[8])
+local last, version, remains = 8 + 2 * tonumber(ARGV[8]), 0, {}
+if KEYS[6] then
+  -- A number is given out once, whatever has been deleted since.
+  remains = redis.call('HMGET', KEYS[9], 'number', 'revision')
+  local latest, wanted = redis.call('HGET', KEYS[6], 'latest_version'), tonumber(ARGV[last + 5])
+  version = 1 + math.max(tonumber(remains[1] or 0), tonumber(latest or 0))
+  if wanted ~= 0 and wanted ~= version then return {'taken', 0} end
+end
 for i = 9, last, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
 
-local version = 0
 if KEYS[6] then
   local model, name = KEYS[6], ARGV[last + 2]
-  -- A number is given out once, whatever has been deleted since.
-  local remains, latest = redis.call('HMGET', KEYS[9], 'number', 'revision'), redis.call('HGET', model, 'latest_version')
-  version = 1 + math.max(tonumber(remains[1] or 0), tonumber(latest or 0))
   redis.call('HSET', KEYS[9], 'number', version)
   redis.call('HSETNX', model, 'name', name)
   redis.call('HSETNX', model, 'created_at', now)
@@ -40,7 +43,7 @@ if KEYS[6] then
   redis.call('ZADD', KEYS[7], version, version)
   redis.call('ZADD', KEYS[8], 0, name)
   local key = string.format(ARGV[last + 1], version)
-  set_fields(key, last + 5)
+  set_fields(key, last + 6)
   redis.call('HSET', key, 'version', version, 'created_at', now)
   redis.call('HSET', job, 'model_version', version)
   if KEYS[10] then redis.call('ZADD', KEYS[10], now, name .. ':' .. version) end
