@@ -16,9 +16,16 @@ from werkzeug.exceptions import HTTPException
 from shared import logs
 from shared.contracts.problems import MEDIA_TYPE, ProblemError, ProblemReferrer, problem
 from shared.contracts.refusals import invalid
-    told = [ProblemError(pointer=shortened(error.pointer), detail=error.detail) for error in errors]
-    found = [ProblemReferrer(kind=item.kind, id=item.id) for item in referrers]
-    body = problem(status, code, detail, g.get("request_id", ""), told, found)
+from shared.errors import (
+    FieldError,
+    GraftError,
+    InUse,
+    PreconditionFailed,
+    Referrer,
+    Temporary,
+    TooMany,
+)
+from shared.pointers import shortened
 
 log = logs.get(__name__)
 

@@ -72,6 +72,7 @@ def test_a_version_goes_and_its_number_is_not_given_out_again(churn: Services) -
             look(PROJECT, "churn", 3)
     with pytest.raises(NotFound):
         delete(churn, 3)
+    assert churn.models.next_number(PROJECT, "churn") == 4, "what a signature is made for"
     assert publish(churn) == 4
     delete(churn, 1)
     assert (numbers(churn), churn.models.get(PROJECT, "churn").latest_version) == ([4, 2], 4)
@@ -99,7 +100,8 @@ def test_a_model_goes_with_its_versions_and_a_new_one_of_its_name_counts_on(chur
             churn.models.version(PROJECT, "churn", number)
     with pytest.raises(NotFound):
         churn.deletions.model(PROJECT, "churn")
-    assert publish(churn) == 4
+    assert churn.models.next_number(PROJECT, "churn") == 4
+    assert publish(churn, signed_for=3) == 4, "3 was signed for, but is taken"
     assert numbers(churn) == [4]
     assert int(churn.models.revision(PROJECT, "churn")) > before, "an ETag never comes back"
 

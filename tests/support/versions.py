@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from shared.jobs import NewJob, NewVersion, Uses
+from shared.jobs import NewJob, NewVersion, NumberTaken, Uses
 from shared.services import Services
 from shared.states import JobState
 
@@ -26,7 +27,12 @@ def publish(services: Services, name: str = "churn", *, uses: tuple[Uses, ...] =
 
 
 def finish(
-    services: Services, name: str = "churn", *, model_tags: dict[str, str] | None = None, **fields: Any
+    services: Services,
+    name: str = "churn",
+    *,
+    model_tags: dict[str, str] | None = None,
+    signed_for: int | None = None,
+    **fields: Any,
 ) -> int:
     """The next job that waits makes a version."""
     claimed = services.jobs.claim("normal", "worker-1")
@@ -48,5 +54,9 @@ def finish(
         "library_versions": {},
         **fields,
     }
-    version = NewVersion(name, None, model_tags, record)
-    return services.jobs.finish(lease, JobState.SUCCEEDED, version=version)
+    version = NewVersion(name, None, model_tags, record, signed_for)
+    try:
+        return services.jobs.finish(lease, JobState.SUCCEEDED, version=version)
+    except NumberTaken:
+        again = replace(version, number=services.models.next_number(PROJECT, name))
+        return services.jobs.finish(lease, JobState.SUCCEEDED, version=again)

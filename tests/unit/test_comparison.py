@@ -31,6 +31,7 @@ def version(number: int, **fields: Any) -> ModelVersion:
             "signature": "0",
             "bytes": 1,
             "library_versions": {"numpy": "2.0"},
+            "compatibility": {"status": "same"},
             **fields,
         }
     )
