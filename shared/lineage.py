@@ -28,6 +28,8 @@ Kind = Literal["dataset", "job", "version", "output"]
 _JOB = ("type", "status", "created_at", "spec", "uses", "model", "model_version")
 _VERSION = ("name", "version", "job", "dataset", "parent", "created_at", "deleted_at")
 _DATASET = ("name", "created_at")
+#: Ids that are read of the indexes of all places at one distance.
+_MOST_READ = 20_000
 _TRAINING = ("train", "fine_tune")
 
 
@@ -105,7 +107,9 @@ class LineageStore:
             frontier, seen = [start], {start}
             for distance in range(depth + 1):
                 reached: list[Step] = []
-                for place, held in zip(frontier, self._held(project, frontier, limit + 1), strict=True):
+                most = min(limit + 1, max(2, _MOST_READ // len(frontier)))
+                for place, held in zip(frontier, self._held(project, frontier, most), strict=True):
+                    truncated |= most in (len(held.children), len(held.users))
                     if direction == "down" and place.kind == "job" and not held.fields:
                         continue  # it is forgotten, and what it made with it
                     nodes.setdefault(place, _node(place, held))
@@ -128,7 +132,7 @@ class LineageStore:
         )
 
     def _held(self, project: str, places: list[Place], most: int) -> list[Held]:
-        """What there is of each place, in two rounds to Redis however many they are."""
+        """What there is of each place, the newest `most` of what came of it; one round to Redis."""
         with self._redis.pipeline() as pipe:
             for place in places:
                 _ask(pipe, project, place, most)

@@ -162,6 +162,17 @@ def test_a_long_chain_is_walked_as_far_as_was_asked(services: Services) -> None:
     assert {node.version for node in middle.nodes if node.kind == "version"} == {14, 15, 16, 17, 18}
 
 
+def test_many_with_many_are_not_all_read(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_dataset(services, NORTH)
+    for _ in range(6):
+        publish(services, "wide", uses=(reads(NORTH),), dataset=NORTH)
+    assert not of(services, NORTH).truncated
+    monkeypatch.setattr("shared.lineage._MOST_READ", 4)
+    cut = of(services, NORTH)
+    assert cut.truncated
+    assert [node.version for node in cut.nodes if node.kind == "version"] == [6, 5, 4, 3], "the newest"
+
+
 def test_what_was_deleted_is_still_a_node_and_nothing_dangles(family: Services) -> None:
     before = told(of(family, "south:2"))
     family.deletions.version(PROJECT, "south", 1)
