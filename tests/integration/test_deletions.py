@@ -282,6 +282,17 @@ def test_whoever_comes_first_decides_and_nothing_dangles(churn: Services, rival:
     assert sum(won.values()) == 25
 
 
+def test_a_list_that_is_read_while_things_go_leaves_them_out(churn: Services) -> None:
+    """As if the deletion came between the read of the index and that of the records."""
+    publish(churn, "gone")
+    churn.database.delete(keys.model(PROJECT, "gone"), keys.model_version(PROJECT, "churn", 2))
+    assert numbers(churn) == [3, 1]
+    assert [model.name for model in churn.models.page(PROJECT, limit=5)[0]] == ["churn"]
+    assert [model.name for model in churn.models.page(PROJECT, limit=5, task="classification")[0]] == [
+        "churn"
+    ]
+
+
 def test_a_deletion_that_is_sent_twice_is_done_once(churn: Services, monkeypatch: Any) -> None:
     for store, script in (
         (churn.deletions, "_delete_version"),
