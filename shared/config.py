@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     # API
     max_upload_bytes: Annotated[int, Field(gt=0)] = 20 * GIB
     """The largest table that can be uploaded."""
+    upload_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
+    """How long a table may take to come in parts; then what has come is deleted."""
+    max_uploads: Annotated[int, Field(gt=0)] = 100
+    """Uploads in parts that one project may have, completed ones included until they expire or are deleted."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
     """The largest body of any other request."""
     reader_memory_bytes: Annotated[int, Field(ge=64 * MIB)] = 1 * GIB
