@@ -25,7 +25,9 @@ from api import (
     problems,
     reports,
     schedules,
+    uploads,
 )
+from api.completing import Completing
 from api.waiting import Waiting
 from shared import logs
 from shared import services as composition
@@ -62,12 +64,13 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.models"] = ModelServer(
         built.models, built.objects, built.signer, cache_bytes=settings.model_cache_bytes
     )
-    app.extensions["graft.readers"] = _readers(settings)
+    app.extensions["graft.readers"] = readers = _readers(settings)
+    app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
+    for module in (datasets, uploads, jobs, models, reports, predictions, schedules, keys, health):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app
@@ -110,14 +113,14 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
 
 
 def _expect_json() -> None:
-    """A body is a JSON object, but for a table's upload."""
+    """A body is a JSON object, but for a table's upload, or a part's."""
     has_body = request.content_length or "Transfer-Encoding" in request.headers
     if not has_body:
         return
     if request.is_json:
         if not isinstance(request.get_json(), dict):
             raise InvalidInput.at("", "the body should be a JSON object")
-    elif request.path.rstrip("/") != datasets.blueprint.url_prefix:
+    elif request.endpoint not in {"datasets.create_dataset", "uploads.put_part"}:
         raise UnsupportedMedia("the body should be JSON, with Content-Type: application/json")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from apiflask import APIFlask
 
 from api.datasets import CONTENT_TYPES
+from api.uploads import PART_TYPE
 from shared.contracts.base import NAME_PATTERN, ULID_PATTERN
 from shared.contracts.datasets import RegisterBody
 from shared.contracts.job_fields import MODEL_REF_PATTERN
@@ -25,6 +26,7 @@ _PATH_PATTERNS = {
     "name": NAME_PATTERN,
     "alias": NAME_PATTERN,
     "ref": MODEL_REF_PATTERN,
+    "upload_id": f"^upl_{ULID_PATTERN}$",
     "dataset_id": f"^ds_{ULID_PATTERN}$",
     "job_id": f"^job_{ULID_PATTERN}$",
     "schedule_id": f"^sch_{ULID_PATTERN}$",
@@ -32,6 +34,7 @@ _PATH_PATTERNS = {
 }
 _LINKS = {
     ("post", "/v1/datasets"): ("dataset_id", "/id"),
+    ("post", "/v1/uploads"): ("upload_id", "/id"),
     ("post", "/v1/jobs"): ("job_id", "/id"),
     ("post", "/v1/schedules"): ("schedule_id", "/id"),
     ("post", "/v1/keys"): ("key_id", "/id"),
@@ -80,6 +83,7 @@ def _complete(spec: Any) -> Any:
     for source, (parameter, pointer) in _LINKS.items():
         _link(spec["paths"], *source, parameter, pointer)
     _upload_body(spec["paths"]["/v1/datasets"]["post"])
+    _part_body(spec["paths"]["/v1/uploads/{upload_id}/parts/{number}"]["put"])
     return spec
 
 
@@ -126,6 +130,11 @@ def _link(paths: dict[str, Any], method: str, path: str, parameter: str, pointer
                     "operationId": operation["operationId"],
                     "parameters": {parameter: f"$response.body#{pointer}"},
                 }
+
+
+def _part_body(operation: dict[str, Any]) -> None:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    operation["requestBody"] = {"required": True, "content": {PART_TYPE: binary}}
 
 
 def _upload_body(operation: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.completing import Completing
 from api.waiting import Waiting
 from shared.confinement import Readers
 from shared.inference import ModelServer
@@ -26,3 +27,7 @@ def waiting() -> Waiting:
 
 def readers() -> Readers:
     return cast("Readers", current_app.extensions["graft.readers"])
+
+
+def completing() -> Completing:
+    return cast("Completing", current_app.extensions["graft.completing"])

@@ -127,9 +127,7 @@ class UploadStore:
     def expired(self, limit: int = 1_000) -> list[tuple[str, str]]:
         """(project, id) of uploads whose time is up, of all projects."""
         now = _ms(self._redis.time())
-        members = self._redis.zrange(
-            keys.UPLOADS, "-inf", now, byscore=True, offset=0, num=limit
-        )
+        members = self._redis.zrangebyscore(keys.UPLOADS, "-inf", now, start=0, num=limit)
         return [keys.split_member(member) for member in members]
 
 
@@ -172,7 +170,10 @@ def _to_upload(record: Mapping[str, str], now_ms: int) -> Upload:
     path = f"/v1/uploads/{record['id']}"
     return Upload.model_validate(
         {
-            **{name: record.get(name) for name in ("id", "project", "name", "format", "compression", "dataset")},
+            **{
+                name: record.get(name)
+                for name in ("id", "project", "name", "format", "compression", "dataset")
+            },
             **{name: int(record[name]) for name in ("bytes", "part_bytes", "parts")},
             "status": status,
             "error": error,

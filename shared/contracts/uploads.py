@@ -111,4 +111,6 @@ def part_bytes_for(size: int) -> int:
 
 def size_of_part(upload: Upload, number: int) -> int:
     """Bytes that part `number` (from 1) has."""
-    return upload.part_bytes if number < upload.parts else upload.bytes - upload.part_bytes * (upload.parts - 1)
+    return (
+        upload.part_bytes if number < upload.parts else upload.bytes - upload.part_bytes * (upload.parts - 1)
+    )
