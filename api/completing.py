@@ -5,7 +5,7 @@ ones can ask again. The thread holds the upload by a lease that it renews; if it
 whoever asks next begins anew. What is read is what is stored: parts that are swapped meanwhile change nothing.
 
     parts ── read in order, each exactly its size ──▶ one file on disk ── profiled, hashed ──▶ the dataset's object
-                                                                     one script: the dataset exists, the upload is closed
+        ──▶ one script: the dataset exists, the upload is closed
 """
 
 from __future__ import annotations

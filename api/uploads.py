@@ -122,7 +122,7 @@ def list_parts(upload_id: str, query: NumberedQuery) -> Response:
             bytes=size_of_part(upload, n),
             received=n not in absent,
             url=services().objects.put_link(
-                keys.upload_part(upload.project, upload.id, n), bytes=size_of_part(upload, n), seconds=seconds
+                keys.upload_part(upload.project, upload.id, n), size=size_of_part(upload, n), seconds=seconds
             ),
         )
         for n in range(first, last + 1)

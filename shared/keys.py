@@ -43,14 +43,14 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:uploads                      zset    uploads, by when they expire
     graft:workers                      hash    each worker's last sign of life
 
-`graft:delayed`, `graft:leases`, `graft:schedules` and `graft:uploads` span projects: their members are `P/<id>`. Wherever a job's id
-stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from
-their job's (`_prelude.lua`), as a job may have thousands of them.
+`graft:delayed`, `graft:leases`, `graft:schedules` and `graft:uploads` span projects: their members are `P/<id>`.
+Wherever a job's id stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the
+keys of shards from their job's (`_prelude.lua`), as a job may have thousands of them.
 
-Objects, all immutable, below the project:
+Objects, all but the parts of uploads immutable, below the project:
 
     P/datasets/<id>/data.<ext>
-    P/uploads/<id>/00001, …             parts of an upload, until it is completed; these may be overwritten
+    P/uploads/<id>/00001, …             parts of an upload, until it is completed
     P/jobs/<id>/<token>/model.joblib
     P/jobs/<id>/<token>/output/part-00000.parquet, …, _manifest.json
     P/jobs/<id>/<token>/checkpoint/<digest>

@@ -249,9 +249,9 @@ class ObjectStore:
             params["ResponseContentDisposition"] = f'attachment; filename="{filename}"'
         return self._public.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds)
 
-    def put_link(self, key: str, *, bytes: int, seconds: int) -> str:
-        """A presigned URL to which anyone may PUT exactly so many bytes until it expires."""
-        params = {"Bucket": self.bucket, "Key": key, "ContentLength": bytes}
+    def put_link(self, key: str, *, size: int, seconds: int) -> str:
+        """A presigned URL to which anyone may PUT exactly `size` bytes until it expires."""
+        params = {"Bucket": self.bucket, "Key": key, "ContentLength": size}
         return self._public.generate_presigned_url("put_object", Params=params, ExpiresIn=seconds)
 
 
