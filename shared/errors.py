@@ -6,6 +6,7 @@
     ├── Unauthenticated     401  no key, or an unknown one
     ├── Forbidden           403  the key lacks the scope
     ├── NotFound            404  unknown, or another project's
+    ├── RequestTimeout      408  the client sent the request too slowly
     ├── Conflict            409  the state of the thing does not allow it
     ├── TooLarge            413  over a limit that the operator set
     ├── UnsupportedMedia    415  a content type nobody reads
@@ -81,6 +82,11 @@ class Forbidden(GraftError):
 class NotFound(GraftError):
     status = 404
     default_code = "not_found"
+
+
+class RequestTimeout(GraftError):
+    status = 408
+    default_code = "request_timeout"
 
 
 class Conflict(GraftError):
