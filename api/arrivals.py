@@ -13,7 +13,7 @@ request, and a thread gets it when it is whole:
 A request with a body of more than 64 KiB, or of unknown length, is long: its thread reads the body, with patience
 (`api.patience`). A quarter of the threads never serves long ones, so short requests always find one.
 
-A connection that is closed lingers until the client has read the answer (RFC 9112, 9.6), which gunicorn waits for in
+What a client does not take of its answer at once, the loop sends as it is taken. A connection that is closed lingers until the client has read the answer (RFC 9112, 9.6), which gunicorn waits for in
 its loop, and all others with it; here it does not hold anything up.
 """
 
@@ -33,7 +33,7 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from api.patience import Patience, PatientSocket
+from api.patience import Backlog, Patience, PatientSocket
 
 SHORT_BYTES: Final = 64 * 2**10
 """Of a head, and of a body: what the loop collects."""
@@ -55,6 +55,15 @@ class _Arrival:
 
 
 @dataclass(slots=True)
+class _Rest:
+    """An answer that the client has not taken all of."""
+
+    conn: Any
+    answered: Future[Any]
+    looked: float
+
+
+@dataclass(slots=True)
 class _Farewell:
     """A connection that ends: what the client still sends is thrown away."""
 
@@ -66,16 +75,20 @@ class _Farewell:
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """All that is not `handle…` runs in the main thread."""
 
+    wsgi: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arriving: dict[PatientSocket, _Arrival] = {}
+        self._rests: dict[PatientSocket, _Rest] = {}
         self._lingering: dict[PatientSocket, _Farewell] = {}
         #: Long requests: those that have a thread, and those that wait for one, since when.
         self._long: set[Any] = set()
         self._held: deque[tuple[float, Any]] = deque()
         self._most_long = max(1, self.cfg.threads - max(1, self.cfg.threads // 4))
         self._next_look = 0.0
-        self._patience = Patience(10.0, 10_240.0)
+        self._patience = Patience(20.0, 10_240.0)
+        self._backlog = Backlog()
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
@@ -90,7 +103,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         """A request is expected on a connection, which is new, readable, or has more in its buffer already."""
         if not isinstance(conn.sock, PatientSocket):
-            conn.sock = PatientSocket.of(conn.sock, self._patience)
+            conn.sock = PatientSocket.of(conn.sock, self._patience, self._backlog)
         conn.sock.setblocking(False)
         arrival = _Arrival(conn, time.monotonic())
         if conn.parser is not None:
@@ -109,10 +122,18 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if conn in self._long:
             self._long.remove(conn)
             self._let_in()
-        if not fs.cancelled() and fs.exception() is None and fs.result():
-            super().finish_request(conn, fs)
-        else:
-            self._linger(conn)
+        try:
+            taken = conn.sock.flush()
+        except OSError:
+            self._drop(conn)
+            return
+        if taken:
+            self._go_on(conn, fs)
+            return
+        conn.sock.setblocking(False)
+        rest = _Rest(conn, fs, time.monotonic())
+        self._rests[conn.sock] = rest
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._on_writable, rest))
 
     def murder_pending(self) -> None:
         """Called in every turn of the loop: end what has had its time."""
@@ -121,7 +142,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return
         self._next_look = now + _LOOK_SECONDS
         for arrival in list(self._arriving.values()):
-            late = now - arrival.began > self._patience.allowed(len(arrival.received))
+            late = now - arrival.began > self._patience.seconds
             if arrival.received and late:
                 self._forget(arrival)
                 self._refuse(arrival.conn, HTTPStatus.REQUEST_TIMEOUT, "request_timeout")
@@ -130,6 +151,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 self._drop(arrival.conn)
         while self._held and now - self._held[0][0] > self._patience.seconds:
             self._refuse(self._held.popleft()[1], HTTPStatus.SERVICE_UNAVAILABLE, "uploads_busy")
+        for rest in list(self._rests.values()):
+            waited, rest.looked = now - rest.looked, now
+            if rest.conn.sock.is_late(waited):
+                self._leave(rest)
+                self._drop(rest.conn)
         for farewell in list(self._lingering.values()):
             if now > farewell.deadline:
                 self._part(farewell)
@@ -165,6 +191,28 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._held.append((time.monotonic(), conn))
             self._let_in()
         return True
+
+    def _on_writable(self, rest: _Rest, _: Any = None) -> None:
+        try:
+            taken = rest.conn.sock.flush()
+        except OSError:
+            self._leave(rest)
+            self._drop(rest.conn)
+            return
+        if taken:
+            self._leave(rest)
+            self._go_on(rest.conn, rest.answered)
+
+    def _leave(self, rest: _Rest) -> None:
+        del self._rests[rest.conn.sock]
+        self.poller.unregister(rest.conn.sock)
+
+    def _go_on(self, conn: Any, answered: Future[Any]) -> None:
+        """The client has its answer."""
+        if not answered.cancelled() and answered.exception() is None and answered.result():
+            super().finish_request(conn, answered)
+        else:
+            self._linger(conn)
 
     def _let_in(self) -> None:
         """Give threads to long requests that wait, in their order."""

@@ -110,10 +110,10 @@ class Settings(BaseSettings):
     """Uploads in parts that one project may have, completed ones included until they expire or are deleted."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
     """The largest body of any other request."""
-    client_seconds: Annotated[float, Field(gt=0)] = 10.0
-    """How long a client may keep us waiting for a request, or for taking the answer; then 408, and the end."""
+    client_seconds: Annotated[float, Field(gt=0)] = 20.0
+    """How long a client may take for a request's head and short body, or pause in a long one or in reading; then 408."""
     client_bytes_per_second: Annotated[float, Field(gt=0)] = 10_240.0
-    """Each so many bytes that a client moves give it a second more."""
+    """The rate that a client has to keep up with a long body, and in reading the answer."""
     reader_memory_bytes: Annotated[int, Field(ge=64 * MIB)] = 1 * GIB
     """Memory of the child that reads an uploaded table, besides that of its libraries."""
     reader_cpu_seconds: Annotated[int, Field(gt=0)] = 60
