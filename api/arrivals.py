@@ -11,9 +11,10 @@ request, and a thread gets it when it is whole:
               └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 
 A request with a body of more than 64 KiB, or of unknown length, is long: its thread reads the body, with patience
-(`api.patience`). A quarter of the threads never serves long ones, so short requests always find one.
+(`api.patience`). A quarter of the threads never serves long ones, so short requests always find one. What a client does
+not take of its answer at once, the loop sends as it is taken.
 
-What a client does not take of its answer at once, the loop sends as it is taken. A connection that is closed lingers until the client has read the answer (RFC 9112, 9.6), which gunicorn waits for in
+A connection that is closed lingers until the client has read the answer (RFC 9112, 9.6), which gunicorn waits for in
 its loop, and all others with it; here it does not hold anything up.
 """
 

@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
     """The largest body of any other request."""
     client_seconds: Annotated[float, Field(gt=0)] = 20.0
-    """How long a client may take for a request's head and short body, or pause in a long one or in reading; then 408."""
+    """How long a client may take for a head and a short body, or pause in a long one or in reading; then 408."""
     client_bytes_per_second: Annotated[float, Field(gt=0)] = 10_240.0
     """The rate that a client has to keep up with a long body, and in reading the answer."""
     reader_memory_bytes: Annotated[int, Field(ge=64 * MIB)] = 1 * GIB

@@ -248,7 +248,7 @@ def test_an_answer_that_is_read_slowly_comes_whole(api: Api) -> None:
     path = "/static/swagger-ui/swagger-ui-bundle.js"
     whole = httpx.get(api.url + path).content
     with api.connect() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: graft\r\nConnection: close\r\n\r\n".encode())
         time.sleep(CLIENT_SECONDS / 2)
         answer = _answer(client)
@@ -257,7 +257,7 @@ def test_an_answer_that_is_read_slowly_comes_whole(api: Api) -> None:
 
 def test_a_client_that_stops_reading_its_answer_loses_the_connection(api: Api) -> None:
     with api.connect() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
         path = "/static/swagger-ui/swagger-ui-bundle.js"
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: graft\r\n\r\n".encode() * 8)
         time.sleep(CLIENT_SECONDS + 3)
