@@ -53,6 +53,7 @@ class _Arrival:
     conn: Any
     began: float
     received: bytearray = field(default_factory=bytearray)
+    is_polled: bool = False
 
 
 @dataclass(slots=True)
@@ -110,7 +111,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if conn.parser is not None:
             arrival.received += conn.parser.unreader.take_buffered()
         self._arriving[conn.sock] = arrival
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_arriving, arrival))
         if not (arrival.received and self._arrived(arrival)):
             self._on_arriving(arrival)
 
@@ -162,18 +162,21 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 self._part(farewell)
 
     def _on_arriving(self, arrival: _Arrival, _: Any = None) -> None:
+        sock = arrival.conn.sock
         try:
-            data = arrival.conn.sock.recv(SHORT_BYTES)
+            data = sock.recv(SHORT_BYTES)
         except BlockingIOError:
-            return
+            data = None
         except OSError:
             data = b""
-        if not data:
+        if data == b"":
             self._forget(arrival)
             self._drop(arrival.conn)
             return
-        arrival.received += data
-        self._arrived(arrival)
+        arrival.received += data or b""
+        if not self._arrived(arrival) and not arrival.is_polled:
+            arrival.is_polled = True
+            self.poller.register(sock, selectors.EVENT_READ, partial(self._on_arriving, arrival))
 
     def _arrived(self, arrival: _Arrival) -> bool:
         """Give the request to a thread, if enough of it is here."""
@@ -224,7 +227,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _forget(self, arrival: _Arrival) -> None:
         del self._arriving[arrival.conn.sock]
-        self.poller.unregister(arrival.conn.sock)
+        if arrival.is_polled:
+            self.poller.unregister(arrival.conn.sock)
 
     def _refuse(self, conn: Any, status: HTTPStatus, code: str) -> None:
         self.refuse(conn.sock, status, code)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,9 @@ from tests.support.waiting import eventually
 
 THREADS = 4
 SLOW_CLIENTS = 5 * THREADS
-CLIENT_SECONDS = 2.0
-AT_ONCE_SECONDS = 1.0
-"""A healthy client's bound: less than the second that a slow one has left, on a busy machine."""
+CLIENT_SECONDS = 5.0
+AT_ONCE_SECONDS = 3.0
+"""A healthy client's bound, on a busy machine: less than any slow one has been given up by then."""
 KEY = "a-key-of-the-tests"
 HEAD = f"Host: graft\r\nAuthorization: Bearer {KEY}\r\n"
 CSV_HEAD = f"POST /v1/datasets?name=slow HTTP/1.1\r\n{HEAD}Content-Type: text/csv\r\n"
@@ -168,35 +169,35 @@ def _answer(client: socket.socket) -> bytes:
     return found
 
 
-@pytest.mark.parametrize(
-    ("head", "drops"),
-    [
-        ("GET /v1/jobs HTTP/1.1\r\nX-Slow: ", b"x" * 1000),
-        (f"{CSV_HEAD}Content-Length: 900\r\n\r\n", b"a" * 900),
-        (f"{CSV_HEAD}Content-Length: 900000\r\n\r\n", b"a" * 900),
-        (f"{CSV_HEAD}Transfer-Encoding: chunked\r\n\r\nffff\r\n", b"a" * 900),
-    ],
-    ids=["head", "short body", "long body", "chunks"],
-)
-def test_a_request_that_comes_too_slowly_is_answered_408_and_the_connection_ends(
-    api: Api, head: str, drops: bytes
-) -> None:
+def _too_slow(api: Api, head: str, drops: bytes) -> tuple[bytes, float]:
+    """What a client that drips is answered, and after how many seconds."""
     ended = threading.Event()
     with api.connect() as client:
         thread = threading.Thread(target=_dripping(head, drops), args=(client, ended))
         began = time.monotonic()
         thread.start()
         try:
-            answer = _answer(client)
+            return _answer(client), time.monotonic() - began
         finally:
             ended.set()
             thread.join()
-        took = time.monotonic() - began
-    assert answer.startswith(b"HTTP/1.1 408 "), answer
-    assert b"\r\nConnection: close\r\n" in answer
-    assert b"application/problem+json" in answer
-    assert b'"code": "request_timeout"' in answer or b'"code":"request_timeout"' in answer
-    assert CLIENT_SECONDS * 0.9 < took < CLIENT_SECONDS + 3
+
+
+def test_a_request_that_comes_too_slowly_is_answered_408_and_the_connection_ends(api: Api) -> None:
+    kinds = [
+        ("GET /v1/jobs HTTP/1.1\r\nX-Slow: ", b"x" * 1000),
+        (f"{CSV_HEAD}Content-Length: 900\r\n\r\n", b"a" * 900),
+        (f"{CSV_HEAD}Content-Length: 900000\r\n\r\n", b"a" * 900),
+        (f"{CSV_HEAD}Transfer-Encoding: chunked\r\n\r\nffff\r\n", b"a" * 900),
+    ]
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        answers = list(pool.map(lambda kind: _too_slow(api, *kind), kinds))
+    for answer, took in answers:
+        assert answer.startswith(b"HTTP/1.1 408 "), answer
+        assert b"\r\nConnection: close\r\n" in answer
+        assert b"\r\nContent-Type: application/problem+json\r\n" in answer
+        assert b'"request_timeout"' in answer
+        assert CLIENT_SECONDS * 0.9 < took < 2 * CLIENT_SECONDS
 
 
 def test_a_client_that_pauses_but_is_fast_enough_is_served(api: Api) -> None:
