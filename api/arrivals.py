@@ -96,7 +96,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().load_wsgi()
         settings = self.wsgi.extensions["graft"].settings
         self._patience = Patience(settings.client_seconds, settings.client_bytes_per_second)
-        self.wsgi = partial(_announcing, self.wsgi)
+        self.wsgi.wsgi_app = partial(_announcing, self.wsgi.wsgi_app)
 
     def refuse(self, client: Any, status: HTTPStatus, code: str) -> None:
         """Answer a request that no view will see."""

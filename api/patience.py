@@ -74,7 +74,7 @@ class PatientSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Raises RequestTimeout when the client is too slow."""
-        if self.gettimeout() is not None:
+        if self.gettimeout() is not None or flags & socket.MSG_DONTWAIT:
             return super().recv(bufsize, flags)
         while True:
             try:

@@ -9,7 +9,6 @@ import base64
 import binascii
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillRunning
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +21,7 @@ from api import completing as completions
 from api.auth import needs, project
 from api.parameters import NumberedQuery, PageQuery, Query, page
 from api.spooling import receive, spool
-from api.wiring import completing, services, waiting
+from api.wiring import client, completing, services, waiting
 from shared import keys, storage
 from shared.contracts.base import Page
 from shared.contracts.datasets import Dataset
@@ -46,7 +45,6 @@ blueprint = APIBlueprint("uploads", __name__, url_prefix="/v1/uploads", tag="Upl
 
 PART_TYPE = "application/octet-stream"
 _JSON = "application/json"
-_AT_ONCE_SECONDS = 0.5
 
 
 class CompleteQuery(Query):
@@ -200,10 +198,7 @@ def delete_upload(upload_id: str) -> tuple[str, int]:
 
 
 def _answer_of(upload: Upload, running: Future[Dataset], seconds: float) -> Response:
-    try:
-        return _created(running.result(min(seconds, _AT_ONCE_SECONDS)))
-    except StillRunning:
-        _wait(running.done, seconds - _AT_ONCE_SECONDS)
+    _wait(running.done, seconds)
     return _created(running.result()) if running.done() else _accepted(upload)
 
 
@@ -225,7 +220,7 @@ def _answer_of_another(upload: Upload, seconds: float) -> Response:
 def _wait(done: Callable[[], bool], seconds: float) -> None:
     """Wait if a place to wait is free; whoever gets none is told to ask again, as when the time is up."""
     try:
-        waiting().until(done, seconds)
+        waiting().until(done, seconds, client())
     except Temporary as error:
         if error.code != "too_many_waiting":
             raise

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import current_app
+from flask import current_app, request
 
 from api.completing import Completing
-from api.waiting import Waiting
+from api.waiting import Client, Waiting
 from shared.confinement import Readers
 from shared.inference import ModelServer
 from shared.services import Services
@@ -31,3 +31,8 @@ def readers() -> Readers:
 
 def completing() -> Completing:
     return cast("Completing", current_app.extensions["graft.completing"])
+
+
+def client() -> Client:
+    """Who sent the request that is being answered."""
+    return Client(request.environ.get("gunicorn.socket"))

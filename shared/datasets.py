@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -26,6 +26,9 @@ from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
 
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+_RECALLED = 128
 
 
 def new_id() -> str:
@@ -47,6 +50,8 @@ class DatasetStore:
         self._redis = database
         self._create = database.script("create_dataset")
         self._delete = database.script("delete_dataset")
+        self.recall = lru_cache(_RECALLED)(self.get)
+        """`get` for who finds out by other means if the dataset is gone: what was read once never changes."""
 
     def create(
         self,

@@ -10,8 +10,10 @@ from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
+from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.queue_places import QueuePlaces
 from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
@@ -39,6 +41,8 @@ class Services:
     schedules: ScheduleStore
     workers: WorkerStore
     api_keys: ApiKeyStore
+    idempotency: IdempotencyStore
+    places: QueuePlaces
 
 
 def build(settings: Settings) -> Services:
@@ -72,6 +76,8 @@ def build(settings: Settings) -> Services:
         ),
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
+        idempotency=IdempotencyStore(redis),
+        places=QueuePlaces(redis),
     )
 
 
