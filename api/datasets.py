@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from api.auth import needs, project
 from api.parameters import PageQuery, Query, page
+from api.previews import first_rows
 from api.spooling import receive, spool
 from api.wiring import readers, services
 from shared import datasets, keys, storage
@@ -41,7 +42,6 @@ _ENCODINGS: dict[str, Compression | None] = {
     "x-gzip": "gzip",
     "zstd": "zstd",
 }
-_PREVIEW_ROWS = 20
 
 
 class UploadQuery(Query):
@@ -98,13 +98,10 @@ def get_dataset(dataset_id: str) -> Dataset:
 @blueprint.output(Preview)
 @blueprint.doc(responses=[404, 503])
 def preview_dataset(dataset_id: str) -> Preview:
-    """The first rows of a dataset."""
+    """The first 20 rows of a dataset; fewer, if their text is over 64 MiB."""
     owner = project()
     dataset = services().datasets.get(owner, dataset_id)
-    first = services().datasets.files(owner, dataset_id)[0]
-    with spool(services().settings.temp_dir) as file:
-        services().objects.at(first.bucket).download(first.key, Path(file.name))
-        rows = readers().preview(owner, Path(file.name), dataset.format, dataset.columns, _PREVIEW_ROWS)
+    rows = first_rows(dataset, services().datasets.files(owner, dataset_id)[0])
     return Preview.model_validate({"columns": dataset.columns, "rows": rows})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -135,7 +135,7 @@ class ObjectStore:
         failpoints.reach("put.after")
         return Stored(len(content), hashlib.sha256(content).hexdigest())
 
-    def chunks(self, key: str) -> Iterator[bytes]:
+    def chunks(self, key: str) -> Generator[bytes]:
         """The object from its beginning, up to 1 MiB at a time. Who has enough closes the iterator. Raises NotFound."""
         with _translated(key):
             body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
