@@ -3,7 +3,7 @@
     id,age,plan,churned
     1,34,basic,no
 
-`DATASET` stands for its id, `SHA256` for that of the file, and `churn` is a model of it. A test sends every one of them.
+`DATASET` stands for its id, `SHA256` for its digest, and `churn` is a model of it. A test sends every one of them.
 """
 
 from __future__ import annotations
