@@ -163,7 +163,7 @@ def test_a_part_of_the_wrong_size_number_type_or_digest_is_refused(graft: Graft)
     assert problem(send(graft, upload, 1, b"")) == (422, "wrong_part_size")
     chunked = graft.put(f"/v1/uploads/{upload['id']}/parts/1", content=iter([PARTS[0], b"x"]))
     assert problem(chunked) == (413, "too_large")
-    for number in (0, 5, 10**12):
+    for number in (0, 5, 10**8):
         assert problem(send(graft, upload, number, PARTS[0])) == (404, "unknown_part")
     assert problem(send(graft, upload, 1, PARTS[0], **{"Content-Type": CSV})) == (
         415,
