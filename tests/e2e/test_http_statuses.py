@@ -1,0 +1,200 @@
+"""The statuses that any route may answer with, each provoked at every route: docs/http-statuses.md has the table.
+
+Most are asked of the whole stack. For those that need a Redis that is broken or away, or a limit that is reached,
+there is an API of its own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from graft.stack import Endpoint, RunningServer, ports, services
+from shared import keys
+from shared.services import Services
+from tests.e2e.test_isolation import UNKNOWN
+from tests.support.client import Graft
+from tests.support.routes import Route, protected
+from tests.support.waiting import eventually
+
+each_route = pytest.mark.parametrize("route", protected(), ids=str)
+
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(client: httpx.Client, route: Route, suffix: str = "", **options: Any) -> httpx.Response:
+    return client.request(route.method, route.filled(**UNKNOWN) + suffix, **options)
+
+
+def expect_problem(response: httpx.Response, status: int, code: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    told = response.json()
+    assert (told["status"], told["code"]) == (status, code)
+    assert told["request_id"] == response.headers["X-Request-ID"]
+    assert {"type", "title", "detail"} <= set(told)
+    assert "Traceback" not in response.text
+
+
+# What is asked of the whole stack
+
+
+@each_route
+def test_a_body_that_is_no_json_is_400_everywhere(graft: Graft, route: Route) -> None:
+    expect_problem(ask(graft, route, content=b"{", headers=JSON), 400, "malformed")
+
+
+@each_route
+def test_no_key_is_401_everywhere(stack: Any, route: Route) -> None:
+    with httpx.Client(base_url=stack.url) as anybody:
+        response = ask(anybody, route)
+    expect_problem(response, 401, "unauthenticated")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.fixture(scope="module")
+def lacking(client_of: Callable[..., Graft]) -> dict[str | None, Graft]:
+    """By scope, a client whose key has the others."""
+    scopes = ("read", "submit", "admin")
+    return {scope: client_of("lacking", *(other for other in scopes if other != scope)) for scope in scopes}
+
+
+@each_route
+def test_a_key_without_the_scope_is_403_everywhere(lacking: dict[str | None, Graft], route: Route) -> None:
+    expect_problem(ask(lacking[route.scope], route), 403, "missing_scope")
+
+
+@each_route
+def test_a_body_that_is_too_large_is_413_everywhere(graft: Graft, route: Route) -> None:
+    """It is refused by what Content-Length says, before it is read."""
+    connection = http.client.HTTPConnection(graft.base_url.host, graft.base_url.port, timeout=30)
+    headers = {**JSON, "Authorization": graft.headers["Authorization"], "Content-Length": str(8 * 2**20 + 1)}
+    connection.request(route.method, route.filled(**UNKNOWN), headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    told = httpx.Response(answer.status, headers=answer.getheaders(), content=body)
+    expect_problem(told, 413, "too_large")
+
+
+@each_route
+def test_a_long_address_is_414_everywhere(graft: Graft, route: Route) -> None:
+    expect_problem(ask(graft, route, "?" + "x" * 5_000), 414, "uri_too_long")
+
+
+@each_route
+def test_a_body_of_another_type_is_415_everywhere(graft: Graft, route: Route) -> None:
+    response = ask(graft, route, content=b"x", headers={"Content-Type": "text/plain"})
+    expect_problem(response, 415, "unsupported_media_type")
+
+
+@each_route
+def test_a_body_that_is_no_object_is_422_everywhere(graft: Graft, route: Route) -> None:
+    expect_problem(ask(graft, route, json=[]), 422, "invalid_input")
+
+
+@each_route
+def test_headers_that_are_too_long_are_431_everywhere(graft: Graft, route: Route) -> None:
+    expect_problem(ask(graft, route, headers={"X-Long": "x" * 10_000}), 431, "headers_too_large")
+
+
+@each_route
+def test_a_request_id_comes_back_everywhere(graft: Graft, route: Route) -> None:
+    own = secrets.token_hex(8)
+    assert ask(graft, route, headers={"X-Request-ID": own}).headers["X-Request-ID"] == own
+
+
+def test_a_path_that_is_none_is_404(graft: Graft) -> None:
+    expect_problem(graft.get("/v1/nothing"), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", sorted({route.path for route in protected()}))
+def test_a_method_that_a_path_lacks_is_405(graft: Graft, path: str) -> None:
+    allowed = {route.method for route in protected() if route.path == path}
+    route = next(route for route in protected() if route.path == path)
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+        response = graft.request(method, route.filled(**UNKNOWN))
+        expect_problem(response, 405, "method_not_allowed")
+        assert allowed <= set(response.headers["Allow"].split(", "))
+
+
+# What needs an API of its own
+
+
+@contextmanager
+def api(directory: Path, settings: dict[str, str]) -> Iterator[str]:
+    """An API by itself, with one process; its URL."""
+    own = {
+        "GRAFT_SIGNING_KEY": secrets.token_hex(16),
+        "GRAFT_API_KEYS": "key",
+        "GRAFT_API_PROCESSES": "1",
+        **settings,
+    }
+    port = ports.choose("127.0.0.1")
+    with RunningServer(services.api_service(directory, "127.0.0.1", port, own)) as server:
+        server.start()
+        eventually(lambda: _is_up(server.url), 60)  # not ready: it has no worker
+        yield server.url
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def alone(
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RunningServer,
+    object_store: RunningServer | Endpoint,
+) -> Iterator[str]:
+    """An API at the tests' own Redis."""
+    settings = {**redis_server.settings, **object_store.settings}
+    with api(tmp_path_factory.mktemp("alone"), settings) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cut_off(
+    tmp_path_factory: pytest.TempPathFactory, object_store: RunningServer | Endpoint
+) -> Iterator[Graft]:
+    """A client of an API whose Redis is not there. With a key that is looked up there, so that every route needs it."""
+    settings = {
+        **object_store.settings,
+        "GRAFT_REDIS_URL": f"redis://127.0.0.1:{ports.choose('127.0.0.1')}/0",
+    }
+    with (
+        api(tmp_path_factory.mktemp("cut-off"), settings) as url,
+        Graft(url, f"graft_{'0' * 26}.{'x' * 43}") as client,
+    ):
+        yield client
+
+
+@each_route
+def test_a_redis_that_is_away_is_503_everywhere(cut_off: Graft, route: Route) -> None:
+    response = ask(cut_off, route)
+    expect_problem(response, 503, "redis_unavailable")
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+@each_route
+def test_a_defect_is_500_everywhere_and_says_nothing_of_it(
+    alone: str, services: Services, route: Route
+) -> None:
+    """The key's record is not what any version of Graft has written."""
+    made, text = services.api_keys.create("default", ["read", "submit", "admin"])
+    services.database.delete(keys.api_key(made.id))
+    services.database.rpush(keys.api_key(made.id), "no hash")
+    with Graft(alone, text) as client:
+        response = ask(client, route)
+    expect_problem(response, 500, "internal_error")
+    assert "WRONGTYPE" not in response.text
