@@ -16,11 +16,13 @@ from flask.json.provider import DefaultJSONProvider
 from pydantic_core import from_json
 
 from api import (
+    aliases,
     auth,
     datasets,
     health,
     jobs,
     keys,
+    lineage,
     metrics,
     models,
     openapi,
@@ -67,6 +69,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         built.objects,
         built.signer,
         cache_bytes=settings.model_cache_bytes,
+        allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
     )
     app.extensions["graft.readers"] = _readers(settings)
@@ -74,7 +77,19 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health, metrics):
+    for module in (
+        datasets,
+        jobs,
+        models,
+        aliases,
+        lineage,
+        reports,
+        predictions,
+        schedules,
+        keys,
+        health,
+        metrics,
+    ):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app
