@@ -10,18 +10,26 @@ import http.client
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from flask import Flask, g
 
+from api import idempotency
+from api.auth import Principal
 from graft.stack import Endpoint, RunningServer, ports, services
 from shared import keys
+from shared.jobs import NewJob
 from shared.services import Services
-from tests.e2e.test_isolation import UNKNOWN
-from tests.support.client import Graft
-from tests.support.routes import Route, protected
+from shared.states import JobState
+from tests.e2e import tables
+from tests.e2e.test_isolation import BODIES, UNKNOWN
+from tests.support.client import Graft, Json, train_body
+from tests.support.routes import Route, documented, protected
+from tests.support.schedules import DATASET, a_dataset
 from tests.support.waiting import eventually
 
 each_route = pytest.mark.parametrize("route", protected(), ids=str)
@@ -125,6 +133,91 @@ def test_a_method_that_a_path_lacks_is_405(graft: Graft, path: str) -> None:
         assert allowed <= set(response.headers["Allow"].split(", "))
 
 
+# What only some routes answer, at each of them
+
+CONDITIONAL = [route for route in protected() if 412 in documented()[str(route)]]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A project with one of everything that has a revision."""
+
+    client: Graft
+    ids: Json
+
+
+@pytest.fixture(scope="module")
+def owner(client_of: Callable[..., Graft]) -> Owner:
+    client = client_of("statuses")
+    dataset = client.dataset(tables.iris())
+    job = client.run(train_body(dataset, "statuses"))
+    client.put("/v1/models/statuses/aliases/champion", json={"version": 1}).raise_for_status()
+    schedule = client.post("/v1/schedules", json=yearly(dataset)).raise_for_status().json()
+    names = {"name": "statuses", "number": 1, "alias": "champion", "ref": "statuses@champion"}
+    ids = {"dataset_id": dataset, "job_id": job["id"], "schedule_id": schedule["id"], **names}
+    return Owner(client, ids)
+
+
+def yearly(dataset: str) -> Json:
+    return {"name": "yearly", "cron": "0 0 1 1 *", "job": train_body(dataset, "statuses")}
+
+
+@pytest.mark.parametrize("route", [route for route in CONDITIONAL if route.method == "GET"], ids=str)
+def test_a_look_is_304_when_nothing_has_changed_and_412_at_another_revision(
+    owner: Owner, route: Route
+) -> None:
+    path = route.filled(**owner.ids)
+    tag = owner.client.get(path).headers["ETag"]
+    same = owner.client.get(path, headers={"If-None-Match": tag})
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
+    other = owner.client.get(path, headers={"If-Match": '"another"'})
+    expect_problem(other, 412, "precondition_failed")
+
+
+@pytest.mark.parametrize("route", [route for route in CONDITIONAL if route.method != "GET"], ids=str)
+def test_a_change_is_412_at_another_revision(owner: Owner, route: Route) -> None:
+    path, stale = route.filled(**owner.ids), {"If-Match": '"another"'}
+    response = owner.client.request(route.method, path, json=BODIES.get(str(route)), headers=stale)
+    expect_problem(response, 412, "precondition_failed")
+    assert owner.client.get(path.removesuffix("/rollback")).status_code == 200
+
+
+def test_a_change_answers_with_its_own_success(owner: Owner) -> None:
+    """Each once, in an order in which each can succeed."""
+    client, ids = owner.client, owner.ids
+
+    def answers(status: int, method: str, path: str, **options: Any) -> httpx.Response:
+        response = client.request(method, path.format(**ids), **options)
+        assert response.status_code == status, (method, path, response.text)
+        return response
+
+    wait = {"Prefer": "wait=30"}
+    uploaded = client.upload("a,b\n1,2\n")
+    assert uploaded.status_code == 201
+    answers(204, "DELETE", f"/v1/datasets/{uploaded.json()['id']}")
+    job = answers(202, "POST", "/v1/jobs", json=train_body(ids["dataset_id"], "statuses")).json()
+    client.ended(job["id"])
+    answers(200, "POST", "/v1/jobs", json=train_body(ids["dataset_id"], "statuses"), headers=wait)
+    answers(200, "PATCH", "/v1/models/{name}", json={"description": "d"})
+    answers(200, "PATCH", "/v1/models/{name}/versions/{number}", json={"description": "d"})
+    answers(200, "PUT", "/v1/models/{name}/aliases/other", json={"version": 1})
+    answers(200, "PUT", "/v1/models/{name}/aliases/other", json={"version": 2})
+    answers(200, "POST", "/v1/models/{name}/aliases/other/rollback")
+    answers(409, "POST", "/v1/models/{name}/aliases/other/rollback")
+    answers(204, "DELETE", "/v1/models/{name}/aliases/other")
+    rows = [dict.fromkeys(("f0", "f1", "f2", "f3"), 1.0)]
+    answers(200, "POST", "/v1/models/{ref}/predict", json={"rows": rows})
+    schedule = answers(201, "POST", "/v1/schedules", json=yearly(ids["dataset_id"])).json()["links"]["self"]
+    answers(200, "PATCH", schedule, json={"paused": True})
+    run = answers(202, "POST", f"{schedule}/run").json()
+    client.ended(run["id"])
+    answers(200, "POST", f"{schedule}/run", headers=wait)
+    answers(204, "DELETE", schedule)
+    key = answers(201, "POST", "/v1/keys", json={"scopes": ["read"]}).json()["id"]
+    answers(200, "POST", f"/v1/keys/{key}/rotate", json={})
+    answers(204, "DELETE", f"/v1/keys/{key}")
+
+
 # What needs an API of its own
 
 
@@ -198,3 +291,58 @@ def test_a_defect_is_500_everywhere_and_says_nothing_of_it(
         response = ask(client, route)
     expect_problem(response, 500, "internal_error")
     assert "WRONGTYPE" not in response.text
+
+
+@pytest.fixture
+def own(alone: str, services: Services) -> Iterator[Graft]:
+    """A client of that API, whose Redis is empty: nobody works there but the test."""
+    with Graft(alone, "key") as client:
+        yield client
+
+
+def test_a_cancel_is_202_then_200_and_409_in_the_end(own: Graft, services: Services) -> None:
+    job = services.jobs.submit(NewJob(project="default", type="train", spec={}))[0]
+    claimed = services.jobs.claim("normal", "worker")
+    assert claimed
+    path = f"/v1/jobs/{job.id}/cancel"
+    assert [own.post(path).status_code for _ in range(3)] == [202, 200, 200]
+    services.jobs.finish(claimed[0], JobState.CANCELLED)
+    expect_problem(own.post(path), 409, "job_ended")
+
+
+def test_a_retry_is_202_and_409_of_a_job_that_lives(own: Graft, services: Services) -> None:
+    dataset = a_dataset(services)
+    body = train_body(dataset, "retried")
+    path = f"/v1/jobs/{own.submit(body).json()['id']}"
+    expect_problem(own.post(f"{path}/retry"), 409, "not_retryable")
+    assert own.post(f"{path}/cancel").status_code == 202
+    assert own.post(f"{path}/retry").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/jobs", train_body(DATASET, "held")),
+        (f"/v1/jobs/{UNKNOWN['job_id']}/retry", None),
+        ("/v1/schedules", yearly(DATASET)),
+        (f"/v1/schedules/{UNKNOWN['schedule_id']}/run", None),
+    ],
+)
+def test_the_same_request_is_409_while_it_is_being_accepted(
+    own: Graft, services: Services, path: str, body: Json | None
+) -> None:
+    headers = {"Idempotency-Key": "held"}
+    with Flask("a client").test_request_context(path, method="POST", json=body, headers=headers):
+        g.principal = Principal("default", frozenset())
+        first = idempotency._keyed()
+    assert first
+    assert services.idempotency.begin(first) is None
+    expect_problem(own.post(path, json=body, headers=headers), 409, "idempotency_key_in_use")
+    services.idempotency.abandon(first)
+    assert own.post(path, json=body, headers=headers).status_code in {404, 422}
+
+
+def test_what_is_not_ready_is_503(own: Graft) -> None:
+    response = own.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "not_ready")
+    assert int(response.headers["Retry-After"]) >= 1
