@@ -22,6 +22,7 @@ from api import idempotency
 from api.auth import Principal
 from graft.stack import Endpoint, RunningServer, ports, services
 from shared import keys
+from shared.config import Settings
 from shared.jobs import NewJob
 from shared.services import Services
 from shared.states import JobState
@@ -291,6 +292,27 @@ def test_a_defect_is_500_everywhere_and_says_nothing_of_it(
         response = ask(client, route)
     expect_problem(response, 500, "internal_error")
     assert "WRONGTYPE" not in response.text
+
+
+@pytest.fixture(scope="module")
+def hurried(
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RunningServer,
+    object_store: RunningServer | Endpoint,
+) -> Iterator[Graft]:
+    """A client of an API where a project may send one request a minute."""
+    settings = {**redis_server.settings, **object_store.settings, "GRAFT_RATE_LIMIT": "1"}
+    with api(tmp_path_factory.mktemp("hurried"), settings) as url, Graft(url, "key") as client:
+        yield client
+
+
+@pytest.mark.skipif("rate_limit" not in Settings.model_fields, reason="there is no rate limit yet")
+@each_route
+def test_one_request_too_many_is_429_everywhere(hurried: Graft, services: Services, route: Route) -> None:
+    first, second = ask(hurried, route), ask(hurried, route)
+    assert first.status_code != 429
+    expect_problem(second, 429, "rate_limited")
+    assert int(second.headers["Retry-After"]) >= 1
 
 
 @pytest.fixture
