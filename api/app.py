@@ -25,6 +25,7 @@ from api import (
     problems,
     reports,
     schedules,
+    webhooks,
 )
 from api.waiting import Waiting
 from shared import logs
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
+    for module in (datasets, jobs, models, reports, predictions, schedules, webhooks, keys, health):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app

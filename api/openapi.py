@@ -28,12 +28,15 @@ _PATH_PATTERNS = {
     "dataset_id": f"^ds_{ULID_PATTERN}$",
     "job_id": f"^job_{ULID_PATTERN}$",
     "schedule_id": f"^sch_{ULID_PATTERN}$",
+    "webhook_id": f"^wh_{ULID_PATTERN}$",
+    "delivery_id": f"^dlv_{ULID_PATTERN}$",
     "key_id": f"^key_{ULID_PATTERN}$",
 }
 _LINKS = {
     ("post", "/v1/datasets"): ("dataset_id", "/id"),
     ("post", "/v1/jobs"): ("job_id", "/id"),
     ("post", "/v1/schedules"): ("schedule_id", "/id"),
+    ("post", "/v1/webhooks"): ("webhook_id", "/id"),
     ("post", "/v1/keys"): ("key_id", "/id"),
     ("get", "/v1/models"): ("name", "/data/0/name"),
 }

@@ -49,9 +49,10 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:taken:<token>                string  the delivery that a courier took, for as long as its lease
     graft:workers                      hash    each worker's last sign of life
 
-`graft:delayed`, `graft:leases`, `graft:schedules` and `graft:webhooks` span projects: their members are `P/<id>`. Wherever a job's id
-stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from
-their job's (`_prelude.lua`), as a job may have thousands of them.
+`graft:delayed`, `graft:leases`, `graft:schedules` and `graft:webhooks` span projects: their members are `P/<id>`.
+Wherever a job's id stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the
+keys of shards from their job's (`_prelude.lua`), as a job may have thousands of them, and those of webhooks from
+templates that stand before every script (`shared/lua/__init__.py`).
 
 Objects, all immutable, below the project:
 

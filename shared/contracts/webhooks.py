@@ -9,7 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from shared.contracts.base import Body, Moment, Page, Record, Time
 
-Event = Literal["job.queued", "job.started", "job.succeeded", "job.failed", "job.cancelled", "schedule.failed"]
+Event = Literal[
+    "job.queued", "job.started", "job.succeeded", "job.failed", "job.cancelled", "schedule.failed"
+]
 """schedule.failed: an occurrence that gets no job."""
 
 EVENTS: tuple[Event, ...] = get_args(Event)

@@ -8,8 +8,8 @@ from importlib.resources import files
 from shared import keys, queue
 
 SHARED = ("_clock", "_webhooks", "_prelude", "_occurrences")
-"""What stands before every script: the clock, ways to announce an event and to change a job, and to decide what becomes of
-an occurrence."""
+"""What stands before every script: the clock, ways to announce an event and to change a job, and to decide what
+becomes of an occurrence."""
 
 
 @cache

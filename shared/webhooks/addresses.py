@@ -68,7 +68,9 @@ class AddressPolicy:
         if port > 65_535 or (port < _FIRST_OPEN_PORT and port not in _PORTS.values()):
             raise Refused(f"should use port 443, 80, or one from {_FIRST_OPEN_PORT} to 65535")
         path = parts["target"]
-        return Target(scheme, self._host(parts["six"], parts["name"]), port, path if path[:1] == "/" else f"/{path}")
+        return Target(
+            scheme, self._host(parts["six"], parts["name"]), port, path if path[:1] == "/" else f"/{path}"
+        )
 
     def check(self, address: str) -> None:
         """Raises Refused unless this may be connected to."""
@@ -117,7 +119,9 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
         if embedded := _embedded(address):
             return _is_public(embedded)
         return (
-            address in _GLOBAL_UNICAST and address.is_global and not any(address in net for net in _NOT_OURS_6)
+            address in _GLOBAL_UNICAST
+            and address.is_global
+            and not any(address in net for net in _NOT_OURS_6)
         )
     return (
         address.is_global
@@ -131,8 +135,11 @@ def _is_private(address: IPv4Address | IPv6Address) -> bool:
     """Of a network of one's own. Never a link's own addresses: clouds answer there with credentials."""
     if isinstance(address, IPv6Address) and (embedded := _embedded(address)):
         return _is_private(embedded)
-    return address.is_private and not (
-        address.is_link_local or address.is_unspecified or address.is_multicast or address.is_reserved
+    return (
+        address.is_private
+        and not (
+            address.is_link_local or address.is_unspecified or address.is_multicast or address.is_reserved
+        )
     ) or address.is_loopback
 
 

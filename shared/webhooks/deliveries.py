@@ -4,8 +4,8 @@
        ▲                                │ ├────▶ failed     no try is left, or the endpoint is gone
        └────────── tried again ─────────┘ └────▶ discarded  the endpoint was switched off before
 
-A courier holds a delivery under a token with a lease. If it is lost between the call and the record, the delivery is due
-again when the lease has run out: the receiver may hear of an event twice, under the same `webhook-id`, and never not at all.
+A courier holds a delivery under a token with a lease. If it is lost between the call and the record, the delivery is
+due again when the lease has run out: the receiver may hear of an event twice, under the same `webhook-id`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shared.contracts.base import from_ms
 from shared.contracts.webhooks import TEST_EVENT, Delivery, DeliveryAttempt
 from shared.database import Database
 from shared.errors import Conflict, NotFound
-from shared.webhooks.sender import Answer
+from shared.webhooks.answers import Answer
 
 MOST_LOGGED = 20
 MOST_REPLAYED = 1_000
@@ -90,7 +90,9 @@ class DeliveryStore:
         )
         return Taken(token, *map(_pairs, answer)) if answer else None
 
-    def record(self, taken: Taken, answer: Answer, *, next_seconds: float | None, pause_seconds: float) -> bool:
+    def record(
+        self, taken: Taken, answer: Answer, *, next_seconds: float | None, pause_seconds: float
+    ) -> bool:
         """Write down what came of it. False if the delivery is not the caller's any more; nothing has changed then."""
         delivery, webhook = taken.delivery["id"], taken.delivery["webhook"]
         outcome: Outcome = "succeeded" if answer.error is None else "gone" if answer.is_gone else "failed"
@@ -144,7 +146,7 @@ class DeliveryStore:
         return [to_delivery(found)] if found else []
 
     def replay(self, project: str, webhook_id: str, delivery_id: str) -> Delivery:
-        """Deliver once more, with all tries anew. Raises NotFound, and Conflict for an endpoint that is switched off."""
+        """Deliver once more, with all tries anew. Raises NotFound, and Conflict for one that is switched off."""
         if self._again(project, webhook_id, delivery_id, 0) == -2:
             raise unknown(delivery_id)
         return self.get(project, delivery_id)

@@ -1,7 +1,7 @@
 """What a message says: `{type, timestamp, data}`, with the job as `GET /v1/jobs/{id}` shows it, but thin.
 
-It is made anew for every attempt from what does not change any more, so it is the same each time. What may be long (spec,
-report, progress) stays behind the job's link; a message has at most `MOST_BYTES`.
+It is made anew for every attempt from what does not change any more, so it is the same each time. What may be long
+(spec, report, progress) stays behind the job's link; a message has at most `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def _occurrence(delivery: Mapping[str, str], occurrence: Occurrence | None) -> d
         "schedule": schedule,
         "status": "failed",
         **told,
-        "links": {"schedule": f"/v1/schedules/{schedule}", "occurrences": f"/v1/schedules/{schedule}/occurrences"},
+        "links": {
+            "schedule": f"/v1/schedules/{schedule}",
+            "occurrences": f"/v1/schedules/{schedule}/occurrences",
+        },
     }
 
 

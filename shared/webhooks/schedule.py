@@ -1,11 +1,11 @@
-"""When a delivery is tried again: the pauses that the operator set, with jitter, or later if the receiver asks for it."""
+"""When a delivery is tried again: the operator's pauses with jitter, or later if the receiver asks for it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
 
-from shared.webhooks.sender import Answer
+from shared.webhooks.answers import Answer
 
 JITTER = 0.2
 _MOST_PAUSE_SECONDS = 60.0

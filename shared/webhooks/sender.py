@@ -9,33 +9,18 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import httpcore
 import httpx
 
 from shared.webhooks.addresses import AddressPolicy, Refused
+from shared.webhooks.answers import Answer
 from shared.webhooks.network import AddressRefused, CheckedBackend, Resolve, UnknownHost, look_up
 
 MOST_READ_BYTES = 4_096
 MOST_KEPT_CHARACTERS = 256
 _MOST_RETRY_AFTER_SECONDS = 24 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of an attempt. `error` is a code, None for success."""
-
-    error: str | None
-    seconds: float
-    status: int | None = None
-    retry_after_seconds: int | None = None
-    excerpt: str = ""
-
-    @property
-    def is_gone(self) -> bool:
-        return self.status == httpx.codes.GONE
 
 
 class Sender:
