@@ -5,7 +5,7 @@
 -- ARGV  1 token  2 project  3 endpoint id  4 delivery id  5 'succeeded' | 'failed' | 'gone'  6 the attempt, JSON
 --       7 ms until it is tried again, '' if it is not  8 ms for which the endpoint is left alone
 --       9, 10 an endpoint that has failed so many times in a row, and for so long (ms), is switched off
---       11 lines of the log that are kept  12 deliveries of an endpoint that are kept
+--       11 lines of the log that are kept  12 deliveries of an endpoint that are kept, besides those that wait
 -- Returns 'done' | 'lost'
 local delivery, endpoint, token, project, webhook, id = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local outcome, now = ARGV[5], now_ms()
@@ -41,13 +41,12 @@ end
 
 -- The oldest that have ended make room, a few at a time.
 local all, due = string.format(DELIVERIES, project, webhook), string.format(DUE, project, webhook)
-local over = redis.call('ZCARD', all) - tonumber(ARGV[12])
-if over > 0 then
-  for _, oldest in ipairs(redis.call('ZRANGE', all, 0, math.min(over, 10) - 1)) do
-    if not redis.call('ZSCORE', due, oldest) then
-      redis.call('ZREM', all, oldest)
-      redis.call('DEL', string.format(DELIVERY, project, oldest))
-    end
+local over = math.min(redis.call('ZCARD', all) - redis.call('ZCARD', due) - tonumber(ARGV[12]), 10)
+for _, oldest in ipairs(over > 0 and redis.call('ZRANGE', all, 0, 49) or {}) do
+  if over > 0 and not redis.call('ZSCORE', due, oldest) then
+    redis.call('ZREM', all, oldest)
+    redis.call('DEL', string.format(DELIVERY, project, oldest))
+    over = over - 1
   end
 end
 line_up(project, webhook)

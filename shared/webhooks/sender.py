@@ -120,7 +120,7 @@ def _code(error: Exception) -> str:
         case ssl.SSLError():
             return "tls_failed"
         case httpcore.NetworkError():
-            return "tls_failed" if isinstance(error.__cause__, ssl.SSLError) else "connection_failed"
+            return "tls_failed" if isinstance(error.__context__, ssl.SSLError) else "connection_failed"
         case httpcore.ProtocolError():
             return "bad_answer"
     return "internal_error"

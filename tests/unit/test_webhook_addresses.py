@@ -58,7 +58,15 @@ NEVER = [
     "::ffff:0.0.0.0",
     "64:ff9b::a9fe:a9fe",
 ]
-PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+PUBLIC = [
+    "8.8.8.8",
+    "1.1.1.1",
+    "172.32.0.1",
+    "100.128.0.1",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+]
 
 
 @pytest.mark.parametrize("address", [*PRIVATE, *NEVER])
@@ -74,7 +82,9 @@ def test_an_address_outside_is_called(address: str) -> None:
     assert is_public(address)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.0.0.1", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"]
+)
 def test_the_operator_may_allow_a_network_of_ones_own(address: str) -> None:
     INSIDE.check(address)
 
