@@ -1,4 +1,4 @@
-"""Webhooks from a running stack to a real receiver: signed, retried, logged, replayed, and never in the way of a job."""
+"""Webhooks from a running stack to a real receiver: signed, retried, logged, replayed, in no job's way."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -205,10 +206,8 @@ def _raw(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 )
 def test_an_answer_that_is_no_http_is_a_failure(said: bytes, error: str | None) -> None:
     def answer(client: socket.socket) -> None:
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(said)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     for port in _raw(answer):
         got = send(f"http://127.0.0.1:{port}/").error
@@ -217,13 +216,11 @@ def test_an_answer_that_is_no_http_is_a_failure(said: bytes, error: str | None) 
 
 def test_headers_that_never_end_do_not_stretch_the_time() -> None:
     def answer(client: socket.socket) -> None:
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(b"HTTP/1.1 200 OK\r\n")
             for _ in range(100):
                 client.sendall(b"X: y\r\n")
                 time.sleep(0.05)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     for port in _raw(answer):
         began = time.monotonic()
@@ -237,11 +234,9 @@ def test_of_an_endless_answer_little_is_read() -> None:
     def answer(client: socket.socket) -> None:
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         sent = 0
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             while sent < 2**26:
                 sent += client.send(b"x" * 65_536)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
         read.append(sent)
 
     for port in _raw(answer):

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -71,12 +71,8 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             running.received.append(came)
             answer = running.answer(came)
             time.sleep(answer.seconds)
-            try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # it did not want to wait
                 self._say(answer)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # it did not want to wait
-
-        do_GET = do_PUT = do_POST
 
         def _say(self, answer: Answer) -> None:
             self.send_response(answer.status)
