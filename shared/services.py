@@ -10,8 +10,10 @@ from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
+from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.queue_places import QueuePlaces
 from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
@@ -47,6 +49,8 @@ class Services:
     api_keys: ApiKeyStore
     webhooks: EndpointStore
     deliveries: DeliveryStore
+    idempotency: IdempotencyStore
+    places: QueuePlaces
 
 
 def build(settings: Settings) -> Services:
@@ -87,6 +91,8 @@ def build(settings: Settings) -> Services:
             disable_seconds=settings.webhook_disable_seconds,
             most_kept=settings.max_deliveries,
         ),
+        idempotency=IdempotencyStore(redis),
+        places=QueuePlaces(redis),
     )
 
 
