@@ -23,7 +23,7 @@ def endpoint(services: Services, *events: str, project: str = "default", **field
 
 def submit(services: Services, project: str = "default", **changes: Any) -> str:
     new = {"project": project, "type": "train", "spec": {"seed": 1}, "model": "churn", **changes}
-    return services.jobs.submit(NewJob(**new))[0]
+    return services.jobs.submit(NewJob(**new))[0].id
 
 
 def claim(services: Services) -> Lease:
