@@ -70,7 +70,7 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, dict[str, Any]]]] = {
         "ends": {"url": "https://example.com/graft", "events": ["job.succeeded", "job.failed"]}
     },
     ("patch", "/v1/webhooks/{webhook_id}"): {"switch_on": {"disabled": False}},
-    ("post", "/v1/webhooks/secret"): {"rotate": {"overlap_seconds": 86_400}},
+    ("post", "/v1/webhook-secret"): {"rotate": {"overlap_seconds": 86_400}},
     ("post", "/v1/webhooks/{webhook_id}/rotate"): {"rotate": {"overlap_seconds": 86_400}},
     ("post", "/v1/webhooks/{webhook_id}/replay"): {"since": {"since": "2026-11-26T00:00:00Z"}},
     ("post", "/v1/keys"): {"reader": {"scopes": ["read"], "name": "dashboard"}},

@@ -24,10 +24,10 @@ from shared.contracts.webhooks import (
     WebhookSecret,
 )
 
-blueprint = APIBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag="Webhooks")
+blueprint = APIBlueprint("webhooks", __name__, url_prefix="/v1", tag="Webhooks")
 
 
-@blueprint.post("")
+@blueprint.post("/webhooks")
 @needs("admin")
 @blueprint.input(WebhookBody, arg_name="body")
 @blueprint.output(NewWebhook, status_code=201)
@@ -38,7 +38,7 @@ def create_webhook(body: WebhookBody) -> Response:
     return _with_secret(NewWebhook(**made.model_dump(), secret=secret), 201, location=made.links.self)
 
 
-@blueprint.get("")
+@blueprint.get("/webhooks")
 @needs("admin")
 @blueprint.input(PageQuery, location="query", arg_name="query")
 @blueprint.output(WebhookPage)
@@ -48,7 +48,7 @@ def list_webhooks(query: PageQuery) -> Page[Webhook]:
     return page(found, more, found[-1].id if found else None)
 
 
-@blueprint.get("/secret")
+@blueprint.get("/webhook-secret")
 @needs("admin")
 @blueprint.output(WebhookSecret)
 def get_secret() -> WebhookSecret:
@@ -56,7 +56,7 @@ def get_secret() -> WebhookSecret:
     return services().webhooks.secret_of_jobs(project())
 
 
-@blueprint.post("/secret")
+@blueprint.post("/webhook-secret")
 @needs("admin")
 @blueprint.input(RotateSecretBody, arg_name="body")
 @blueprint.output(NewWebhookSecret)
@@ -71,7 +71,7 @@ def rotate_secret(body: RotateSecretBody) -> Response:
     return _with_secret(NewWebhookSecret(**told.model_dump(), secret=secret), 200)
 
 
-@blueprint.get("/<webhook_id>")
+@blueprint.get("/webhooks/<webhook_id>")
 @needs("admin")
 @blueprint.output(Webhook)
 @blueprint.doc(responses=[404])
@@ -80,7 +80,7 @@ def get_webhook(webhook_id: str) -> Webhook:
     return services().webhooks.get(project(), webhook_id)
 
 
-@blueprint.patch("/<webhook_id>")
+@blueprint.patch("/webhooks/<webhook_id>")
 @needs("admin")
 @blueprint.input(WebhookPatch, arg_name="body")
 @blueprint.output(Webhook)
@@ -90,7 +90,7 @@ def change_webhook(webhook_id: str, body: WebhookPatch) -> Webhook:
     return services().webhooks.change(project(), webhook_id, body)
 
 
-@blueprint.delete("/<webhook_id>")
+@blueprint.delete("/webhooks/<webhook_id>")
 @needs("admin")
 @blueprint.output({}, status_code=204)
 @blueprint.doc(responses=[404])
@@ -100,7 +100,7 @@ def delete_webhook(webhook_id: str) -> tuple[str, int]:
     return "", 204
 
 
-@blueprint.post("/<webhook_id>/rotate")
+@blueprint.post("/webhooks/<webhook_id>/rotate")
 @needs("admin")
 @blueprint.input(RotateSecretBody, arg_name="body")
 @blueprint.output(NewWebhook)
@@ -111,7 +111,7 @@ def rotate_webhook(webhook_id: str, body: RotateSecretBody) -> Response:
     return _with_secret(NewWebhook(**found.model_dump(), secret=secret), 200)
 
 
-@blueprint.post("/<webhook_id>/test")
+@blueprint.post("/webhooks/<webhook_id>/test")
 @needs("admin")
 @blueprint.output(Delivery, status_code=202)
 @blueprint.doc(responses={404: "", 409: "It is disabled."})
@@ -121,7 +121,7 @@ def test_webhook(webhook_id: str) -> Delivery:
     return services().deliveries.test(project(), webhook_id)
 
 
-@blueprint.get("/<webhook_id>/deliveries")
+@blueprint.get("/webhooks/<webhook_id>/deliveries")
 @needs("admin")
 @blueprint.input(PageQuery, location="query", arg_name="query")
 @blueprint.output(DeliveryPage)
@@ -133,7 +133,7 @@ def list_deliveries(webhook_id: str, query: PageQuery) -> Page[Delivery]:
     return page(found, more, found[-1].id if found else None)
 
 
-@blueprint.post("/<webhook_id>/deliveries/<delivery_id>/replay")
+@blueprint.post("/webhooks/<webhook_id>/deliveries/<delivery_id>/replay")
 @needs("admin")
 @blueprint.output(Delivery, status_code=202)
 @blueprint.doc(responses={404: "", 409: "It is disabled."})
@@ -143,7 +143,7 @@ def replay_delivery(webhook_id: str, delivery_id: str) -> Delivery:
     return services().deliveries.replay(project(), webhook_id, delivery_id)
 
 
-@blueprint.post("/<webhook_id>/replay")
+@blueprint.post("/webhooks/<webhook_id>/replay")
 @needs("admin")
 @blueprint.input(ReplayBody, arg_name="body")
 @blueprint.output(Replayed, status_code=202)

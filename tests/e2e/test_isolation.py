@@ -51,7 +51,7 @@ MAKE = {
     "POST /v1/schedules",
     "POST /v1/keys",
     "POST /v1/webhooks",
-    "POST /v1/webhooks/secret",
+    "POST /v1/webhook-secret",
 }
 WITH_PARAMETERS = [route for route in protected() if route.parameters]
 WITHOUT = [route for route in protected() if not route.parameters]

@@ -173,7 +173,7 @@ def test_nobody_else_can_have_sent_it(client: Graft, hook: Receiver, webhook: Js
 
 
 def test_a_jobs_own_url_hears_of_its_end(client: Graft, hook: Receiver, body: Json) -> None:
-    secret = client.post("/v1/webhooks/secret", json={}).json()["secret"]
+    secret = client.post("/v1/webhook-secret", json={}).json()["secret"]
     url = f"{hook.url}/own?job=1"
     job = client.run({**body, "webhook_url": url})
     [came] = eventually(lambda: hook.at("/hook/own?job=1"))
@@ -182,7 +182,7 @@ def test_a_jobs_own_url_hears_of_its_end(client: Graft, hook: Receiver, body: Js
         lambda: [d for d in client.get(f"/v1/jobs/{job['id']}/deliveries").json()["data"] if d["attempts"]]
     )
     assert (delivery["status"], delivery["webhook"], delivery["job"]) == ("succeeded", None, job["id"])
-    assert client.get("/v1/webhooks/secret").json()["rotated_at"]
+    assert client.get("/v1/webhook-secret").json()["rotated_at"]
     assert len(hook.received) == 1
     retried = client.get(f"/v1/jobs/{job['id']}").json()["spec"]["webhook_url"]
     assert retried == url
@@ -496,7 +496,7 @@ def documented(tmp_path: Path) -> Iterator[Callable[[str], tuple[str, subprocess
 def test_the_receiver_of_the_documentation_verifies_and_counts_once(
     client: Graft, body: Json, documented: Callable[[str], tuple[str, subprocess.Popen[str]]]
 ) -> None:
-    secret = client.post("/v1/webhooks/secret", json={"overlap_seconds": 0}).json()["secret"]
+    secret = client.post("/v1/webhook-secret", json={"overlap_seconds": 0}).json()["secret"]
     url, process = documented(secret)
 
     def post(signed_by: str, content: str) -> httpx.Response | None:
