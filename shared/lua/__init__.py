@@ -7,9 +7,9 @@ from importlib.resources import files
 
 from shared import keys, queue
 
-SHARED = ("_clock", "_webhooks", "_prelude", "_occurrences")
-"""What stands before every script: the clock, ways to announce an event and to change a job, and to decide what
-becomes of an occurrence."""
+SHARED = ("_clock", "_webhooks", "_prelude", "_occurrences", "_deleting")
+"""What stands before every script: the clock, and ways to announce an event, to change a job, to decide what becomes
+of an occurrence, and to delete what others may refer to."""
 
 
 @cache
