@@ -19,6 +19,7 @@ from shared import storage, submission
 from shared.contracts.base import Page
 from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, QueuePlace, SubmitBody
 from shared.contracts.outputs import Manifest
+from shared.contracts.webhooks import Delivery, DeliveryPage
 from shared.errors import Conflict, NotFound, Temporary
 from shared.states import TERMINAL, JobState
 
@@ -144,6 +145,16 @@ def job_logs(job_id: str, query: StreamQuery) -> Page[JobLogLine]:
     """What a job's attempts logged, oldest first; the newest 2,000 lines are kept."""
     found, more = services().jobs.logs(project(), job_id, after=query.after, limit=query.limit)
     return page(found, more, found[-1].id if found else None)
+
+
+@blueprint.get("/<job_id>/deliveries")
+@needs("read")
+@blueprint.output(DeliveryPage)
+@blueprint.doc(responses=[404])
+def job_deliveries(job_id: str) -> Page[Delivery]:
+    """What was delivered to the job's own `webhook_url`: nothing before its end, then one event."""
+    services().jobs.glance(project(), job_id)  # a shard is no job
+    return page(services().deliveries.of_job(services().jobs.record(project(), job_id)), False, None)
 
 
 @blueprint.post("/<job_id>/retry")
