@@ -16,6 +16,7 @@ from flask.json.provider import DefaultJSONProvider
 from api import (
     aliases,
     auth,
+    comparison,
     datasets,
     health,
     jobs,
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         jobs,
         models,
         aliases,
+        comparison,
         lineage,
         reports,
         predictions,
