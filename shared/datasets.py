@@ -21,7 +21,7 @@ from shared.contracts.base import from_ms
 from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.database import Database
-from shared.errors import InvalidInput, NotFound, in_use
+from shared.errors import Conflict, InvalidInput, NotFound, in_use
 from shared.jobs import Uses
 from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
