@@ -21,6 +21,7 @@ from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
+from shared.uploads import UploadStore
 from shared.webhooks.addresses import AddressPolicy
 from shared.webhooks.deliveries import DeliveryStore
 from shared.webhooks.endpoints import EndpointStore
@@ -46,6 +47,7 @@ class Services:
     jobs: JobStore
     shards: ShardStore
     datasets: DatasetStore
+    uploads: UploadStore
     models: ModelStore
     aliases: AliasStore
     deletions: Deletions
@@ -77,6 +79,12 @@ def build(settings: Settings) -> Services:
         ),
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
         datasets=DatasetStore(redis),
+        uploads=UploadStore(
+            redis,
+            max_uploads=settings.max_uploads,
+            keep_seconds=settings.upload_seconds,
+            lease_seconds=settings.lease_seconds,
+        ),
         models=models,
         aliases=AliasStore(redis, models),
         deletions=Deletions(redis),
