@@ -115,12 +115,13 @@ def job_events(job_id: str, query: StreamQuery) -> Response:
     With `Accept: text/event-stream` these are Server-Sent Events: all so far, then each as it happens, and `progress`
     when that changes, until the job has ended. `Last-Event-ID` goes on after that event, and so does `?after=`.
     """
+    last_event = streams.last_event_id(request.headers.get("Last-Event-ID"))
     if request.accept_mimetypes.best_match(["application/json", streams.MEDIA_TYPE]) == streams.MEDIA_TYPE:
         response = streams.respond(
             services().jobs,
             project(),
             job_id,
-            after=streams.last_event_id(request.headers.get("Last-Event-ID")) or query.after,
+            after=last_event or query.after,
             waiting=waiting(),
             client=client(),
             seconds=services().settings.stream_seconds,
