@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from api import (
     auth,
     datasets,
+    exports,
     health,
     jobs,
     keys,
@@ -29,6 +30,7 @@ from api import (
     reports,
     schedules,
 )
+from api.exporter import Exporter
 from api.waiting import Waiting
 from shared import logs
 from shared import services as composition
@@ -70,12 +72,13 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
     )
+    app.extensions["graft.exporter"] = Exporter(built)
     app.extensions["graft.readers"] = _readers(settings)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health, metrics):
+    for module in (datasets, jobs, models, reports, exports, predictions, schedules, keys, health, metrics):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app

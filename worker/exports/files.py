@@ -61,14 +61,15 @@ def onnx_file(model: Model, baseline: Mapping[str, Any]) -> bytes:
         raise MissingExtra("the server has no ONNX converter; install graft[onnx] there") from error
     pipeline = plain(model)
     types = [
-        (f"column_{place}", StringTensorType([None, 1]) if item.type == "string" else FloatTensorType([None, 1]))
+        (
+            f"column_{place}",
+            StringTensorType([None, 1]) if item.type == "string" else FloatTensorType([None, 1]),
+        )
         for place, item in enumerate(model.encoder.columns)
     ]
-    options = {"zipmap": False} if model.task == "classification" else None
+    options = {id(pipeline): {"zipmap": False}} if model.task == "classification" else None
     try:
-        graph = skl2onnx.convert_sklearn(
-            pipeline, initial_types=types, options=options and {id(pipeline): options}
-        )
+        graph = skl2onnx.convert_sklearn(pipeline, initial_types=types, options=options)
         content: bytes = graph.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         rows = samples(model, baseline, missing_texts=False)

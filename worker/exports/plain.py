@@ -11,8 +11,8 @@
     Blend                          VotingClassifier, VotingRegressor of such pipelines
 
 Nothing is fitted: the attributes that `fit` would set are set. `<other>` (texts beyond the encoder's cap) has no counterpart;
-where the features meet weights it is 1 minus the others and goes into them, trees and kernels cannot be converted then.
-Dates have no transformer without code of ours, a Stack none at all.
+where the features meet weights it is 1 minus the others and goes into them; trees and kernels cannot be converted
+then. Dates have no transformer without code of ours, a Stack none at all.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ def _runs(encoder: Encoder) -> Iterator[list[Any]]:
         yield from [numbers] if numbers else []
         yield from ([item] for item in encoder.columns if not isinstance(item, NumericColumn))
         return
-    for is_number, items in groupby(encoder.columns, lambda item: isinstance(item, NumericColumn)):
-        yield from [list(items)] if is_number else ([item] for item in items)
+    for is_number, run in groupby(encoder.columns, lambda item: isinstance(item, NumericColumn)):
+        items = list(run)
+        yield from [items] if is_number else ([item] for item in items)
 
 
 def _features(item: Any) -> list[str]:
@@ -150,7 +151,11 @@ def _numeric(encoder: Encoder, items: Sequence[NumericColumn]) -> Any:
         scaler = MinMaxScaler()
         scaler.scale_, scaler.min_ = 1 / scales, -offsets / scales
         scaler.data_min_, scaler.data_range_ = offsets, scales
-        scaler.data_max_, scaler.n_features_in_, scaler.n_samples_seen_ = offsets + scales, len(items), encoder.rows
+        scaler.data_max_, scaler.n_features_in_, scaler.n_samples_seen_ = (
+            offsets + scales,
+            len(items),
+            encoder.rows,
+        )
         steps.append(("scale", scaler))
     elif encoder.numeric == "normalize":
         steps.append(("scale", Normalizer()))
@@ -272,7 +277,9 @@ def _voting(model: Model, names: Sequence[str]) -> Any:
         if model.task == "classification" and member.places != tuple(range(len(model.classes))):
             raise NotConvertible("a blend whose members know different labels has no plain counterpart")
         if missing := {item.name for item in member.model.encoder.columns} - set(names):
-            raise NotConvertible(f"a member of the blend needs columns of its own: {', '.join(sorted(missing))}")
+            raise NotConvertible(
+                f"a member of the blend needs columns of its own: {', '.join(sorted(missing))}"
+            )
     parts = [(f"member{n}", _pipeline(item.model, names, item.sharpness)) for n, item in enumerate(members)]
     if model.task == "regression":
         made: Any = VotingRegressor(parts, weights=weights)
@@ -280,7 +287,9 @@ def _voting(model: Model, names: Sequence[str]) -> Any:
         made = VotingClassifier(parts, voting="soft", weights=weights)
         made.le_ = LabelEncoder().fit(np.array(model.classes))
         if list(made.le_.classes_) != list(model.classes):
-            raise NotConvertible("a blend whose labels are not in their natural order has no plain counterpart")
+            raise NotConvertible(
+                "a blend whose labels are not in their natural order has no plain counterpart"
+            )
         made.classes_ = made.le_.classes_
     made.estimators_ = [part for _, part in parts]
     made.n_features_in_ = len(names)
@@ -290,5 +299,7 @@ def _voting(model: Model, names: Sequence[str]) -> Any:
 def _out_of_order(encoder: Encoder) -> str:
     names = [item.name for item in encoder.columns if isinstance(item, CategoryColumn) and item.other]
     if names:
-        return f"columns with more categories than were kept have no plain counterpart here: {', '.join(names)}"
+        return (
+            f"columns with more categories than were kept have no plain counterpart here: {', '.join(names)}"
+        )
     return "rows of unit length with texts or truth values between the numbers have no plain counterpart here"
