@@ -27,6 +27,13 @@ _CACHE_BYTES: Final = 64 * 2**20
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 
 
+class NotInstalled(GraftError):
+    """The child lacks what writes the format."""
+
+    default_code = "onnx_not_installed"
+    status = 501
+
+
 class Exporter:
     """One export at a time in each API process; those made last are kept, as versions do not change."""
 
@@ -40,7 +47,7 @@ class Exporter:
 
     def export(self, project: str, name: str, number: int, format: Format) -> bytes:
         """The file. Raises NotFound, BadSignature, Conflict `incompatible_versions`, InvalidInput `not_convertible`,
-        GraftError `onnx_not_installed` (501), or Temporary."""
+        NotInstalled, or Temporary."""
 
         def make() -> tuple[bytes, int]:
             content = self._make(project, name, number, format)
@@ -88,10 +95,8 @@ def _in_a_child(artifact: bytes, baseline: dict[str, Any], format: Format, temp_
             )
             raise InternalError("an error of Graft's own; its log has it under this request id")
         if answer := json.loads(done.stdout):
-            refusal = InvalidInput if answer["status"] == 422 else GraftError
-            refused = refusal(answer["message"], code=answer["code"])
-            refused.status = answer["status"]
-            raise refused
+            refusal = NotInstalled if answer["code"] == NotInstalled.default_code else InvalidInput
+            raise refusal(answer["message"], code=answer["code"])
         return Path(folder, "export").read_bytes()
 
 

@@ -52,7 +52,7 @@ def many_categories() -> pa.Table:
         (tables.iris(), "logistic_regression", "standardize", {}),
         (tables.diabetes(), "linear_regression", "standardize", {}),
         (tables.diabetes(), "svm", "standardize", {"kernel": "rbf"}),
-        (tables.iris(), "svm", "standardize", {}),
+        (tables.iris(), "svm", "standardize", {"kernel": "linear"}),
         (tables.iris(), "neural_network", "standardize", {"epochs": 20}),
         (tables.diabetes(), "neural_network", "minmax", {"epochs": 20, "hidden_layers": [8, 4]}),
         (MIXED, "logistic_regression", "standardize", {}),

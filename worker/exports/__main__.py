@@ -1,6 +1,7 @@
 """The child that makes one export: `python -m worker.exports skops|onnx`, in a folder with `model.joblib`.
 
-On standard input comes the version's baseline as JSON; whoever starts it has verified the artifact's signature. It writes `export` and says `{}` on standard output, or `{code, message, status}`. Memory and processor time are limited.
+On standard input comes the version's baseline as JSON; whoever starts it has verified the artifact's signature. It
+writes `export` and says `{}` on standard output, or `{code, message}`. Memory and processor time are limited.
 """
 
 from __future__ import annotations
@@ -41,13 +42,9 @@ def _made(format: str, baseline: dict[str, object]) -> dict[str, object]:
         write = files.skops_file if format == "skops" else files.onnx_file
         Path("export").write_bytes(write(model, baseline))
     except GraftError as error:
-        return {"code": error.code, "message": error.message, "status": error.status}
+        return {"code": error.code, "message": error.message}
     except MemoryError:
-        return {
-            "code": "too_costly",
-            "message": "the export needs more memory than it may have",
-            "status": 422,
-        }
+        return {"code": "too_costly", "message": "the export needs more memory than it may have"}
     return {}
 
 

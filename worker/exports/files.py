@@ -26,7 +26,6 @@ class MissingExtra(GraftError):
     """What writes the format is not installed."""
 
     default_code = "onnx_not_installed"
-    status = 501
 
 
 def skops_file(model: Model, baseline: Mapping[str, Any]) -> bytes:

@@ -10,9 +10,9 @@
     forest, boosting               itself, with the labels for codes
     Blend                          VotingClassifier, VotingRegressor of such pipelines
 
-Nothing is fitted: the attributes that `fit` would set are set. `<other>` (texts beyond the encoder's cap) has no counterpart;
-where the features meet weights it is 1 minus the others and goes into them; trees and kernels cannot be converted
-then. Dates have no transformer without code of ours, a Stack none at all.
+Nothing is fitted: the attributes that `fit` would set are set. `<other>` (texts beyond the encoder's cap) has no
+counterpart; where the features meet weights it is 1 minus the others and goes into them, trees and kernels cannot be
+converted then. Dates have no transformer without code of ours, a Stack none at all.
 """
 
 from __future__ import annotations
@@ -292,7 +292,6 @@ def _voting(model: Model, names: Sequence[str]) -> Any:
             )
         made.classes_ = made.le_.classes_
     made.estimators_ = [part for _, part in parts]
-    made.n_features_in_ = len(names)
     return made
 
 
