@@ -32,6 +32,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     LabelBinarizer,
     LabelEncoder,
     MinMaxScaler,
@@ -72,7 +73,10 @@ def _pipeline(model: Model, names: Sequence[str], sharper: float) -> Any:
     elif sharper != 1.0:
         raise NotConvertible("trees whose probabilities are sharpened have no plain counterpart")
     else:
-        steps = [("estimator", _trees(model))]
+        # Boosting compares float64, and was fitted on float32: without the cast a value at a threshold changes sides.
+        cast = FunctionTransformer(np.float32).fit(np.zeros((1, len(columns.features))))
+        steps = [("float32", cast)] if type(model.estimator).__name__.startswith("Hist") else []
+        steps.append(("estimator", _trees(model)))
     return Pipeline([("columns", columns.transformer), *steps])
 
 
