@@ -34,6 +34,8 @@ class Principal:
     project: str
     scopes: frozenset[Scope]
     is_operator: bool = False
+    key_id: str | None = None
+    """Of a stored key; a configured one has no id."""
 
 
 class Keyring:
@@ -120,7 +122,7 @@ def _principal(text: str, keyring: Keyring, stored: ApiKeyStore) -> Principal | 
     if principal := keyring.find(text):
         return principal
     grant = stored.verify(text)
-    return Principal(grant.project, grant.scopes) if grant else None
+    return Principal(grant.project, grant.scopes, key_id=grant.key_id) if grant else None
 
 
 def _digest(key: str) -> bytes:

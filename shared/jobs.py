@@ -28,7 +28,15 @@ from shared.contracts.jobs import (
     Usage,
 )
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, LostLease, NotFound, Temporary, TooMany
+from shared.errors import (
+    Conflict,
+    GraftError,
+    InvalidInput,
+    LostLease,
+    NotFound,
+    Temporary,
+    TooMany,
+)
 from shared.states import TERMINAL, JobState, sources
 
 log = logs.get(__name__)
@@ -104,12 +112,23 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A model version that comes into being when its job is finished."""
+    """A model version that comes into being when its job is finished.
+
+    `number` is the one that its signature was made for; None: whichever is next.
+    """
 
     name: str
     description: str | None
     tags: Mapping[str, str] | None
     fields: Mapping[str, Any]
+    number: int | None = None
+
+
+class NumberTaken(GraftError):
+    """Another version has come first: sign for the next number. Nothing has changed."""
+
+    default_code = "number_taken"
+    status = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +477,7 @@ class JobStore:
     ) -> int:
         """End the job, together with its one effect. Returns the number of the new model version, or 0.
 
-        Sending it twice is sending it once. Raises LostLease, and then nothing has changed.
+        Sending it twice is sending it once. Raises LostLease or NumberTaken, and then nothing has changed.
         """
         project, job_id = lease.project, lease.job_id
         fields = encode(**changes)
@@ -469,12 +488,15 @@ class JobStore:
                 keys.model(project, version.name),
                 keys.model_versions(project, version.name),
                 keys.models(project),
+                keys.model_remains(project, version.name),
+                *_children_of(project, version.fields.get("parent")),
             ]
             model_args = [
                 keys.model_version_template(project, version.name),
                 version.name,
                 "" if version.description is None else version.description,
                 "" if version.tags is None else json.dumps(version.tags),
+                str(version.number or 0),
                 *encode(**version.fields),
             ]
         answer, number = self._finish(
@@ -501,6 +523,8 @@ class JobStore:
         )
         if answer == "lost":
             raise _lost(lease)
+        if answer == "taken":
+            raise NumberTaken("another version has the number that this one was signed for")
         self._learn_duration(project, job_id)
         return int(number)
 
@@ -668,6 +692,11 @@ def _whole(lease: Lease) -> tuple[str, ...]:
         return (lease.job_id,)
     job_id = shard[0]
     return job_id, keys.job(lease.project, job_id), keys.job_events(lease.project, job_id)
+
+
+def _children_of(project: str, parent: Mapping[str, Any] | None) -> list[str]:
+    """The index of what has been made from the version's parent."""
+    return [keys.version_children(project, parent["name"], int(parent["version"]))] if parent else []
 
 
 def encode(**fields: Any) -> list[str]:

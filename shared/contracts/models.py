@@ -19,10 +19,12 @@ class Model(Record):
     aliases: dict[str, int] = {}
     created_at: Time
     updated_at: Time
+    revision: str
+    """What stands in its ETag: it changes with every change of what is told here."""
 
 
 class ModelPatch(Body):
-    """What can be changed about a model. Fields that are left out stay as they are."""
+    """What can be changed about a model or a version. Fields that are left out stay as they are."""
 
     description: Description | None = None
     tags: Tags | None = None
@@ -84,6 +86,8 @@ class ModelVersion(Record):
     artifact: ArtifactContents | None = None
     compatibility: Compatibility
     aliases: list[str] = []
+    revision: str = "0"
+    """As a model's."""
 
 
 class AliasBody(Body):
@@ -99,12 +103,19 @@ class Alias(Record):
 
 
 class AliasChange(Record):
-    """One move of an alias. `version` is null when it was removed; `forced` when the move had been refused without."""
+    """One move of an alias. `version` is null when it was removed; `forced` when the move had been refused without.
 
+    `id` is the alias's revision after it. `by` is the id of the key that asked for it; null of a configured key,
+    which has none.
+    """
+
+    id: str
     version: int | None
     previous: int | None
     at: Time
+    by: str | None = None
     forced: bool = False
+    rollback: bool = False
 
 
 class LineageNode(Record):

@@ -16,6 +16,7 @@ import pytest
 
 from graft.stack import Endpoint, RunningServer, object_store_endpoint
 from tests.e2e import tables
+from tests.support import without_capabilities
 from tests.support.client import Graft, Json, train_body
 from tests.support.waiting import eventually
 
@@ -58,6 +59,7 @@ def stack(
         "GRAFT_READER_MEMORY_BYTES": str(256 * 2**20),
     }
     command = [
+        *without_capabilities.SCRIPT,
         sys.executable,
         "-m",
         "graft",
