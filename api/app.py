@@ -17,6 +17,7 @@ from api import (
     aliases,
     auth,
     datasets,
+    drift,
     exports,
     health,
     jobs,
@@ -41,6 +42,7 @@ from shared.confinement import Readers
 from shared.errors import InvalidInput, Malformed, UnsupportedMedia
 from shared.inference import ModelServer
 from shared.services import Services
+from shared.watching import Watch
 
 log = logs.get(__name__)
 
@@ -72,6 +74,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         built.objects,
         built.signer,
         cache_bytes=settings.model_cache_bytes,
+        watch=Watch(built.asked),
         allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
     )
@@ -89,6 +92,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         lineage,
         reports,
         exports,
+        drift,
         predictions,
         schedules,
         keys,
