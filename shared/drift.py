@@ -1,9 +1,9 @@
 """Is a version asked about rows like those it was trained on, and does it answer as it did then?
 
-Every watched column's cells are compared with the version's baseline by the population stability index, in the baseline's
-own bins. A column is `drifted` above 0.25 and to be `watch`ed above 0.1 (the conventions of Siddiqi, 2006), but only beyond
-what PSI reaches by chance with so few rows (`shared.modeling.stability.noise`, for all columns together 1 %); where chance
-alone could pass 0.25 and nothing has, there are `too_few` rows to say.
+Every watched column's cells are compared with the version's baseline by the population stability index, in the
+baseline's own bins. A column is `drifted` above 0.25 and to be `watch`ed above 0.1 (the conventions of Siddiqi, 2006),
+but only beyond what PSI reaches by chance with so few rows (`shared.modeling.stability.noise`, for all columns together
+1 %); where chance alone could pass 0.25 and nothing has, there are `too_few` rows to say.
 """
 
 from __future__ import annotations

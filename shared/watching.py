@@ -1,8 +1,8 @@
 """Counts what is asked of model versions, beside predicting and never in its way.
 
-A prediction leaves its rows and its outcome here, which costs a lock and an append; every two seconds a thread puts them
-into bins, all rows of a version at once, and adds the counts to Redis. A process that is killed loses what it has not
-added yet: two seconds of it. Rows beyond `MAX_PENDING_ROWS` within that time are counted as unwatched.
+A prediction leaves its rows and its outcome here, which costs a lock and an append; every two seconds a thread puts
+them into bins, all rows of a version at once, and adds the counts to Redis. A process that is killed loses what it has
+not added yet: two seconds of it. Rows beyond `MAX_PENDING_ROWS` within that time are counted as unwatched.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class Watch:
         while not pause.wait(self._flush_seconds):
             try:
                 self.flush()
-            except Exception as error:
-                log.error("watch_failed", exc_info=error)
+            except Exception:
+                log.exception("watch_failed")
 
 
 def counted(held: _Pending) -> dict[str, list[int]]:
