@@ -16,6 +16,7 @@ from flask.json.provider import DefaultJSONProvider
 from api import (
     aliases,
     auth,
+    comparison,
     datasets,
     drift,
     exports,
@@ -89,6 +90,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         jobs,
         models,
         aliases,
+        comparison,
         lineage,
         reports,
         exports,

@@ -12,8 +12,10 @@ from shared.asked import AskedStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
+from shared.deletions import Deletions
 from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
+from shared.lineage import LineageStore
 from shared.models import ModelStore
 from shared.queue_places import QueuePlaces
 from shared.schedules import ScheduleStore
@@ -39,6 +41,8 @@ class Services:
     datasets: DatasetStore
     models: ModelStore
     aliases: AliasStore
+    deletions: Deletions
+    lineage: LineageStore
     schedules: ScheduleStore
     asked: AskedStore
     workers: WorkerStore
@@ -67,6 +71,8 @@ def build(settings: Settings) -> Services:
         datasets=DatasetStore(redis),
         models=models,
         aliases=AliasStore(redis, models),
+        deletions=Deletions(redis),
+        lineage=LineageStore(redis),
         schedules=ScheduleStore(
             redis,
             max_schedules=settings.max_schedules,
