@@ -30,8 +30,8 @@ def psi(source: Counts, target: Counts) -> float:
 def noise(bins: int, source_rows: int, target_rows: int, error: float) -> float:
     """What PSI passes with the chance `error` although nothing has shifted.
 
-    The quantile of χ² by Wilson & Hilferty (PNAS, 1931), within 4 % of the exact one for errors of 0.001 to 0.05, and above it by
-    up to 8 % for rarer ones.
+    The quantile of χ² by Wilson & Hilferty (PNAS, 1931), within 4 % of the exact one for errors of 0.001 to 0.05, and
+    above it by up to 8 % for rarer ones.
     """
     freedom = max(bins - 1, 1)
     spread = 2 / (9 * freedom)
