@@ -33,7 +33,10 @@ from api import (
     reports,
     schedules,
     strict_json,
+    uploads,
+    webhooks,
 )
+from api.completing import Completing
 from api.exporter import Exporter
 from api.waiting import Waiting
 from shared import logs
@@ -47,6 +50,8 @@ from shared.watching import Watch
 
 log = logs.get(__name__)
 
+#: What is not meant to be a page is none, whatever a browser is told of it.
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -80,13 +85,15 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         on_load=metrics.count_load,
     )
     app.extensions["graft.exporter"] = Exporter(built)
-    app.extensions["graft.readers"] = _readers(settings)
+    app.extensions["graft.readers"] = readers = _readers(settings)
+    app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     problems.install(app)
     openapi.install(app)
     for module in (
         datasets,
+        uploads,
         jobs,
         models,
         aliases,
@@ -97,6 +104,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         drift,
         predictions,
         schedules,
+        webhooks,
         keys,
         health,
         metrics,
@@ -138,20 +146,21 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id", "")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.setdefault("Content-Security-Policy", _NOTHING)
         if request.path not in {"/healthz", "/readyz"}:
             log.info("request", method=request.method, path=request.path, status=response.status_code)
         return response
 
 
 def _expect_json() -> None:
-    """A body is a JSON object, but for a table's upload."""
+    """A body is a JSON object, but for a table's upload, or a part's."""
     has_body = request.content_length or "Transfer-Encoding" in request.headers
-    if not has_body:
+    if not has_body or request.endpoint is None:  # what no view answers, 404 and 405, is not ours
         return
     if request.is_json:
         if not isinstance(request.get_json(), dict):
             raise InvalidInput.at("", "the body should be a JSON object")
-    elif request.path.rstrip("/") != datasets.blueprint.url_prefix:
+    elif request.endpoint not in {"datasets.create_dataset", "uploads.put_part"}:
         raise UnsupportedMedia("the body should be JSON, with Content-Type: application/json")
 
 

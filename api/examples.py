@@ -3,7 +3,7 @@
     id,age,plan,churned
     1,34,basic,no
 
-`DATASET` stands for its id, and `churn` is a model of it. A test sends every one of them.
+`DATASET` stands for its id, `SHA256` for its digest, and `churn` is a model of it. A test sends every one of them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 DATASET: Final = "ds_01KB1Q4X9H7N3M5T8W2Y6ZCDEF"
+SHA256: Final = "a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447"
 MODEL: Final = "churn"
 ALIAS: Final = "champion"
 COLUMNS: Final = ("id", "age", "plan", "churned")
@@ -48,6 +49,11 @@ _NIGHTLY: Final[dict[str, Any]] = {
 
 EXAMPLES: Final[dict[tuple[str, str], dict[str, dict[str, Any]]]] = {
     ("post", "/v1/datasets"): {"register": {"name": "customers", "uri": "s3://lake/customers.csv"}},
+    ("post", "/v1/uploads"): {
+        "begin": {"name": "customers", "format": "csv", "bytes": 2_000_000_000},
+        "small_parts": {"name": "customers", "format": "csv", "bytes": 9_000_000, "part_bytes": 1_048_576},
+    },
+    ("post", "/v1/uploads/{upload_id}/complete"): {"unchecked": {}, "checked": {"sha256": SHA256}},
     ("post", "/v1/jobs"): {
         "train": _TRAIN,
         "fine_tune": _FINE_TUNE,
@@ -66,6 +72,13 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, dict[str, Any]]]] = {
     },
     ("post", "/v1/schedules"): {"nightly": _NIGHTLY},
     ("patch", "/v1/schedules/{schedule_id}"): {"pause": {"paused": True}, "move": {"cron": "0 3 * * 1-5"}},
+    ("post", "/v1/webhooks"): {
+        "ends": {"url": "https://example.com/graft", "events": ["job.succeeded", "job.failed"]}
+    },
+    ("patch", "/v1/webhooks/{webhook_id}"): {"switch_on": {"disabled": False}},
+    ("post", "/v1/webhook-secret"): {"rotate": {"overlap_seconds": 86_400}},
+    ("post", "/v1/webhooks/{webhook_id}/rotate"): {"rotate": {"overlap_seconds": 86_400}},
+    ("post", "/v1/webhooks/{webhook_id}/replay"): {"since": {"since": "2026-11-26T00:00:00Z"}},
     ("post", "/v1/keys"): {"reader": {"scopes": ["read"], "name": "dashboard"}},
     ("post", "/v1/keys/{key_id}/rotate"): {"rotate": {"overlap_seconds": 3600}},
 }

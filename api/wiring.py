@@ -6,6 +6,7 @@ from typing import cast
 
 from flask import current_app, request
 
+from api.completing import Completing
 from api.exporter import Exporter
 from api.waiting import Client, Waiting
 from shared.confinement import Readers
@@ -31,6 +32,10 @@ def exporter() -> Exporter:
 
 def readers() -> Readers:
     return cast("Readers", current_app.extensions["graft.readers"])
+
+
+def completing() -> Completing:
+    return cast("Completing", current_app.extensions["graft.completing"])
 
 
 def client() -> Client:

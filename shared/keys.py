@@ -18,6 +18,8 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:dataset:<id>:users:ever  zset    jobs that have read it and are remembered
     graft:p:P:dataset:<id>:schedules   set     schedules whose job names it
     graft:p:P:datasets                 zset
+    graft:p:P:upload:<id>              hash    a table that comes in parts
+    graft:p:P:uploads                  zset
     graft:p:P:model:<name>             hash    description, tags, latest_version
     graft:p:P:model:<name>:versions    zset    version numbers
     graft:p:P:model:<name>:version:<n> hash
@@ -40,6 +42,13 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:schedule:<id>:users      set     its live jobs
     graft:p:P:schedules                zset
     graft:p:P:keys                     zset    its API keys
+    graft:p:P:webhook:<id>             hash    an endpoint; or, as url_<digest>, a URL that jobs of the project name
+    graft:p:P:webhook:<id>:deliveries  zset    its deliveries
+    graft:p:P:webhook:<id>:due         zset    those of them that are to be tried, by when
+    graft:p:P:webhooks                 zset    its endpoints
+    graft:p:P:webhook_urls             zset    URLs of jobs that have deliveries
+    graft:p:P:webhook_secret           hash    what deliveries to URLs of jobs are signed with
+    graft:p:P:delivery:<id>            hash    one event for one endpoint, and what was tried
 
     graft:key:<id>                     hash    an API key, found before its project is known
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
@@ -52,16 +61,21 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:asked:<token>                string  a count of what was asked that has been added, for a minute
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
+    graft:uploads                      zset    uploads, by when they expire
+    graft:webhooks                     zset    endpoints with deliveries to try, by when
+    graft:taken:<token>                string  the delivery that a courier took, for as long as its lease
     graft:workers                      hash    each worker's last sign of life
     graft:durations                    hash    how long jobs of each type took lately, in milliseconds
 
-`graft:delayed`, `graft:leases` and `graft:schedules` span projects: their members are `P/<id>`. Wherever a job's id
-stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from
-their job's (`_prelude.lua`), as a job may have thousands of them.
+`graft:delayed`, `graft:leases`, `graft:schedules`, `graft:uploads` and `graft:webhooks` span projects: their members
+are `P/<id>`. Wherever a job's id stands a shard's may, but for the lists of a project's jobs: those hold jobs only.
+Scripts make the keys of shards from their job's (`_prelude.lua`), as a job may have thousands of them, and those of
+webhooks from templates that stand before every script (`shared/lua/__init__.py`).
 
-Objects, all immutable, below the project:
+Objects, all but the parts of uploads immutable, below the project:
 
     P/datasets/<id>/data.<ext>
+    P/uploads/<id>/00001, …             parts of an upload, until it is completed
     P/jobs/<id>/<token>/model.joblib
     P/jobs/<id>/<token>/output/part-00000.parquet, …, _manifest.json
     P/jobs/<id>/<token>/checkpoint/<digest>
@@ -71,6 +85,7 @@ Objects, all immutable, below the project:
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 DELAYED: Final = "graft:delayed"
@@ -80,6 +95,8 @@ WORKERS: Final = "graft:workers"
 DURATIONS: Final = "graft:durations"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
+UPLOADS: Final = "graft:uploads"
+WEBHOOKS: Final = "graft:webhooks"
 
 
 def job(project: str, job_id: str) -> str:
@@ -141,6 +158,14 @@ def dataset(project: str, dataset_id: str) -> str:
 
 def datasets(project: str) -> str:
     return f"graft:p:{project}:datasets"
+
+
+def upload(project: str, upload_id: str) -> str:
+    return f"graft:p:{project}:upload:{upload_id}"
+
+
+def uploads(project: str) -> str:
+    return f"graft:p:{project}:uploads"
 
 
 def models(project: str) -> str:
@@ -235,6 +260,23 @@ def dataset_object(project: str, dataset_id: str, extension: str) -> str:
     return f"{project}/datasets/{dataset_id}/data.{extension}"
 
 
+def upload_prefix(project: str, upload_id: str) -> str:
+    """Below it lie the parts of an upload."""
+    return f"{project}/uploads/{upload_id}/"
+
+
+def upload_part(project: str, upload_id: str, number: int) -> str:
+    return f"{upload_prefix(project, upload_id)}{number:05d}"
+
+
+def split_upload_part(key: str) -> tuple[str, str, int] | None:
+    """(project, upload id, number) of a part of an upload; None for any other object."""
+    parts = key.split("/")
+    if len(parts) != 4 or parts[1] != "uploads" or not re.fullmatch("[0-9]{5}", parts[3]):
+        return None
+    return parts[0], parts[2], int(parts[3])
+
+
 def split_job_object(key: str) -> tuple[str, str, str] | None:
     """(project, job id, token) of an object that an attempt wrote; None for any other."""
     parts = key.split("/")
@@ -316,3 +358,35 @@ def asked(project: str, name: str, version: int, unit: str, number: int | str) -
 
 def asked_marker(token: str) -> str:
     return f"graft:asked:{token}"
+
+
+def webhooks(project: str) -> str:
+    return f"graft:p:{project}:webhooks"
+
+
+def webhook_urls(project: str) -> str:
+    return f"graft:p:{project}:webhook_urls"
+
+
+def webhook(project: str, webhook_id: str) -> str:
+    return f"graft:p:{project}:webhook:{webhook_id}"
+
+
+def deliveries(project: str, webhook_id: str) -> str:
+    return f"{webhook(project, webhook_id)}:deliveries"
+
+
+def due_deliveries(project: str, webhook_id: str) -> str:
+    return f"{webhook(project, webhook_id)}:due"
+
+
+def delivery(project: str, delivery_id: str) -> str:
+    return f"graft:p:{project}:delivery:{delivery_id}"
+
+
+def webhook_secret(project: str) -> str:
+    return f"graft:p:{project}:webhook_secret"
+
+
+def taken(token: str) -> str:
+    return f"graft:taken:{token}"

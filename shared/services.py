@@ -22,10 +22,19 @@ from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
+from shared.uploads import UploadStore
+from shared.webhooks.addresses import AddressPolicy
+from shared.webhooks.deliveries import DeliveryStore
+from shared.webhooks.endpoints import EndpointStore
 from shared.workers import WorkerStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from shared.webhooks.sender import Sender
+
+_LEASE_MARGIN_SECONDS = 10.0
+"""Between the end of a webhook's attempt and the moment when another courier may take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Services:
     jobs: JobStore
     shards: ShardStore
     datasets: DatasetStore
+    uploads: UploadStore
     models: ModelStore
     aliases: AliasStore
     deletions: Deletions
@@ -47,6 +57,8 @@ class Services:
     asked: AskedStore
     workers: WorkerStore
     api_keys: ApiKeyStore
+    webhooks: EndpointStore
+    deliveries: DeliveryStore
     idempotency: IdempotencyStore
     places: QueuePlaces
 
@@ -69,6 +81,12 @@ def build(settings: Settings) -> Services:
         ),
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
         datasets=DatasetStore(redis),
+        uploads=UploadStore(
+            redis,
+            max_uploads=settings.max_uploads,
+            keep_seconds=settings.upload_seconds,
+            lease_seconds=settings.lease_seconds,
+        ),
         models=models,
         aliases=AliasStore(redis, models),
         deletions=Deletions(redis),
@@ -81,9 +99,37 @@ def build(settings: Settings) -> Services:
         asked=AskedStore(redis),
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
+        webhooks=EndpointStore(
+            redis,
+            _address_policy(settings),
+            signing_key=settings.signing_key.get_secret_value(),
+            max_webhooks=settings.max_webhooks,
+        ),
+        deliveries=DeliveryStore(
+            redis,
+            lease_seconds=settings.webhook_total_seconds + _LEASE_MARGIN_SECONDS,
+            most_tries=len(settings.webhook_retry_seconds) + 1,
+            disable_seconds=settings.webhook_disable_seconds,
+            most_kept=settings.max_deliveries,
+        ),
         idempotency=IdempotencyStore(redis),
         places=QueuePlaces(redis),
     )
+
+
+def webhook_sender(settings: Settings) -> Sender:
+    """What calls URLs that somebody else chose; workers only."""
+    from shared.webhooks.sender import Sender  # with httpx, which the API has no use for
+
+    return Sender(
+        _address_policy(settings),
+        connect_seconds=settings.webhook_connect_seconds,
+        total_seconds=settings.webhook_total_seconds,
+    )
+
+
+def _address_policy(settings: Settings) -> AddressPolicy:
+    return AddressPolicy(allow_private=settings.webhook_allow_private, allow_http=settings.webhook_allow_http)
 
 
 def _objects(settings: Settings) -> ObjectStore:

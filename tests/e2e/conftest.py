@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ KEYS = {
 }
 OPERATORS_KEY = "the-operators-own-key"
 USER_BUCKET = "lake"
+#: Keys that tests have made; like all others they belong into no log.
+MADE_KEYS: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,15 @@ class RunningStack:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, object_store: RunningServer | Endpoint
 ) -> Iterator[RunningStack]:
-    directory = tmp_path_factory.mktemp("stack")
+    with running_stack(tmp_path_factory.mktemp("stack"), object_store) as running:
+        yield running
+
+
+@contextmanager
+def running_stack(
+    directory: Path, object_store: RunningServer | Endpoint, **settings: str
+) -> Iterator[RunningStack]:
+    """`graft up` on that folder, with the keys above and these settings besides."""
     output = directory / "output.txt"
     env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     env |= object_store.settings
@@ -57,6 +69,7 @@ def stack(
         "GRAFT_DRAIN_SECONDS": "1",
         "GRAFT_CHECKPOINT_SECONDS": "0.5",
         "GRAFT_READER_MEMORY_BYTES": str(256 * 2**20),
+        **settings,
     }
     command = [
         *without_capabilities.SCRIPT,
@@ -88,6 +101,16 @@ def stack(
     finally:
         process.terminate()
         process.wait(60)
+    told = {path: path.read_text(errors="replace") for path in [output, *(directory / "logs").glob("*.log")]}
+    for secret in [*KEYS.values(), OPERATORS_KEY, *MADE_KEYS, *known_secrets(directory, object_store)]:
+        where = [path.name for path, text in told.items() if secret in text]
+        assert not where, f"after all tests there is a secret in {where}"
+
+
+def known_secrets(directory: Path, object_store: RunningServer | Endpoint) -> list[str]:
+    """What the stack's processes know, and nobody else should."""
+    credentials = json.loads((directory / "credentials.json").read_text())
+    return [*credentials.values(), object_store.settings["GRAFT_S3_SECRET_ACCESS_KEY"]]
 
 
 def _client(key: str, meaning: str) -> Any:
@@ -119,7 +142,8 @@ def client_of(stack: RunningStack, operator: Graft) -> Iterator[Callable[..., Gr
         body = {"project": project, "scopes": list(scopes or ("read", "submit", "admin")), **fields}
         response = operator.post("/v1/keys", json=body)
         assert response.status_code == 201, response.text
-        clients.append(Graft(stack.url, response.json()["key"]))
+        MADE_KEYS.append(response.json()["key"])
+        clients.append(Graft(stack.url, MADE_KEYS[-1]))
         return clients[-1]
 
     yield make
