@@ -18,6 +18,8 @@ from api import (
     auth,
     comparison,
     datasets,
+    drift,
+    exports,
     health,
     jobs,
     keys,
@@ -35,6 +37,7 @@ from api import (
     webhooks,
 )
 from api.completing import Completing
+from api.exporter import Exporter
 from api.waiting import Waiting
 from shared import logs
 from shared import services as composition
@@ -43,6 +46,7 @@ from shared.confinement import Readers
 from shared.errors import InvalidInput, Malformed, UnsupportedMedia
 from shared.inference import ModelServer
 from shared.services import Services
+from shared.watching import Watch
 
 log = logs.get(__name__)
 
@@ -76,9 +80,11 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         built.objects,
         built.signer,
         cache_bytes=settings.model_cache_bytes,
+        watch=Watch(built.asked),
         allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
     )
+    app.extensions["graft.exporter"] = Exporter(built)
     app.extensions["graft.readers"] = readers = _readers(settings)
     app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
@@ -94,6 +100,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         comparison,
         lineage,
         reports,
+        exports,
+        drift,
         predictions,
         schedules,
         webhooks,

@@ -7,6 +7,7 @@ from typing import cast
 from flask import current_app, request
 
 from api.completing import Completing
+from api.exporter import Exporter
 from api.waiting import Client, Waiting
 from shared.confinement import Readers
 from shared.inference import ModelServer
@@ -23,6 +24,10 @@ def model_server() -> ModelServer:
 
 def waiting() -> Waiting:
     return cast("Waiting", current_app.extensions["graft.waiting"])
+
+
+def exporter() -> Exporter:
+    return cast("Exporter", current_app.extensions["graft.exporter"])
 
 
 def readers() -> Readers:

@@ -16,6 +16,7 @@ from shared.modeling import Model, load, rows_to_batch
 from shared.models import Artifact, ModelStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
+from shared.watching import Watch, Yardstick
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Loaded:
     model: Model
     schema: Mapping[str, Any]
     warnings: list[str]
+    yardstick: Yardstick
 
 
 class ModelServer:
@@ -37,6 +39,7 @@ class ModelServer:
         signer: Signer,
         *,
         cache_bytes: int,
+        watch: Watch | None = None,
         allow_incompatible: bool = False,
         on_load: Callable[[str, str, int], None] = lambda project, name, version: None,
     ) -> None:
@@ -44,6 +47,7 @@ class ModelServer:
         self._models = models
         self._objects = objects
         self._signer = signer
+        self._watch = watch
         self._allow_incompatible = allow_incompatible
         self._on_load = on_load
         self._cache = ModelCache[Loaded](cache_bytes)
@@ -56,7 +60,10 @@ class ModelServer:
         key = (project, name, version)
         held = self._cache.get(key, lambda: self._load(project, name, version))
         model = held.model
-        prediction = model.predict(rows_to_batch(rows, held.schema))
+        batch = rows_to_batch(rows, held.schema)
+        prediction = model.predict(batch)
+        if self._watch is not None:
+            self._watch.note(key, held.yardstick, batch, prediction)
         classification = model.task == "classification"
         wanted = probabilities and prediction.probabilities is not None
         return Predictions(
@@ -74,7 +81,8 @@ class ModelServer:
         model = open_artifact(artifact, self._objects.get_bytes, self._signer)
         self._on_load(project, name, version)
         sentence = compatibility.warning(found, [f"{name}:{version}"])
-        return Loaded(model, model.schema(), [sentence] if sentence else []), artifact.bytes
+        stick = Yardstick.of(model, self._models.baseline(project, name, version))
+        return Loaded(model, model.schema(), [sentence] if sentence else [], stick), artifact.bytes
 
 
 def open_artifact(artifact: Artifact, read: Callable[[str], bytes], signer: Signer) -> Model:

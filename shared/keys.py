@@ -30,6 +30,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:model:<name>:version:<n>:deleted   hash  what is left of a deleted one
     graft:p:P:model:<name>:version:<n>:children  zset  versions that were fine-tuned from it
     graft:p:P:model:<name>:remains     hash    what outlives the model: the last number given out, its last revision
+    graft:p:P:model:<name>:version:<n>:asked:<h or d><number>  hash  what was asked of it in that hour or day since 1970
     graft:p:P:model:<name>:aliases     hash    alias → version
     graft:p:P:model:<name>:alias:<a>   stream  its history
     graft:p:P:models                   zset
@@ -57,6 +58,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:claim:<token>                hash    what a claim answered, for as long as a lease
     graft:call:<token>                 string  what a change answered, for as long as it may be sent once more
     graft:projects                     set     every project that ever had a job
+    graft:asked:<token>                string  a count of what was asked that has been added, for a minute
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
     graft:uploads                      zset    uploads, by when they expire
@@ -347,6 +349,15 @@ def waiting_occurrences(project: str, schedule_id: str) -> str:
 def occurrence(project: str, schedule_id: str, nominal_ms: int | str) -> str:
     """`%s` stands for the nominal time in a script's template."""
     return f"{schedule(project, schedule_id)}:occurrence:{nominal_ms}"
+
+
+def asked(project: str, name: str, version: int, unit: str, number: int | str) -> str:
+    """`%d` stands for the number in a script's template."""
+    return f"{model_version(project, name, version)}:asked:{unit}{number}"
+
+
+def asked_marker(token: str) -> str:
+    return f"graft:asked:{token}"
 
 
 def webhooks(project: str) -> str:

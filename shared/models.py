@@ -283,6 +283,12 @@ class ModelStore:
             given_out, latest = pipe.execute()
         return max(int(given_out or 0), int(latest or 0)) + 1
 
+    def baseline(self, project: str, name: str, number: int) -> dict[str, Any]:
+        """What the version keeps of the rows it was fitted on; empty where it keeps nothing."""
+        held = self._redis.hget(keys.model_version(project, name, number), "baseline")
+        found: dict[str, Any] = json.loads(held or "{}")
+        return found
+
     def report(self, project: str, name: str, number: int) -> str:
         """The JSON of what fine-tuning found out about the version. Raises NotFound, also for a plain training's."""
         known, report = self._redis.hmget(keys.model_version(project, name, number), "name", "report")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shared import database, storage
 from shared.aliases import AliasStore
 from shared.api_keys import ApiKeyStore
+from shared.asked import AskedStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
@@ -53,6 +54,7 @@ class Services:
     deletions: Deletions
     lineage: LineageStore
     schedules: ScheduleStore
+    asked: AskedStore
     workers: WorkerStore
     api_keys: ApiKeyStore
     webhooks: EndpointStore
@@ -94,6 +96,7 @@ def build(settings: Settings) -> Services:
             max_schedules=settings.max_schedules,
             idempotency_seconds=settings.idempotency_seconds,
         ),
+        asked=AskedStore(redis),
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
         webhooks=EndpointStore(

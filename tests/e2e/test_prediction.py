@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.e2e import tables
-from tests.support.client import Graft, train_body
+from tests.support.client import Graft, Json, train_body
+from tests.support.waiting import eventually
 
 ROWS = [{name: value for name, value in row.items() if name != "label"} for row in tables.mixed().to_pylist()]
 ROWS = [{**row, "since": str(row["since"])} for row in ROWS]
@@ -99,3 +100,61 @@ def test_counters_are_the_admins_and_of_the_own_project(
     assert 'model="stays"' in operator.get("/metrics").text
     assert 'model="stays"' not in client_of("clerks-next-door").get("/metrics").text
     assert client_of("clerks", "read").get("/metrics").status_code == 403
+
+
+def drift_of(client: Graft, name: str, rows: int, **query: str) -> Json:
+    """What is known of the first version's drift once so many rows have been counted."""
+
+    def look() -> Json | None:
+        answer = client.get(f"/v1/models/{name}/versions/1/drift", params=query)
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        assert found["rows"] <= rows
+        return found if found["rows"] == rows else None
+
+    found = eventually(look, 30)
+    assert found is not None
+    return found
+
+
+def test_drift_is_seen_where_it_is_and_nowhere_else(clerk: Graft) -> None:
+    clerk.run(train_body(clerk.dataset(tables.mixed(1_500)), "watched"))
+    nothing = drift_of(clerk, "watched", 0)
+    assert (nothing["status"], nothing["requests"], nothing["predictions"]) == ("too_few", 0, None)
+    fresh = [
+        {**{name: value for name, value in row.items() if name != "label"}, "since": str(row["since"])}
+        for row in tables.mixed(800, seed=9).to_pylist()
+    ]
+
+    def ask(rows: list[Json]) -> None:
+        answer = clerk.post("/v1/models/watched/predict", json={"rows": rows})
+        assert answer.status_code == 200, answer.text
+
+    ask(fresh[:5])
+    few = drift_of(clerk, "watched", 5)
+    assert {column["status"] for column in few["columns"]} == {"too_few"}
+    for start in range(5, 800, 100):
+        ask(fresh[start : start + 100])
+    same = drift_of(clerk, "watched", 800)
+    assert (same["requests"], same["baseline_rows"]) == (9, 1_200)
+    assert {column["status"] for column in same["columns"]} == {"ok"}
+    assert same["predictions"]["status"] == "ok"
+    assert same["predictions"]["baseline_of"] == "held_out"
+    ask([{**row, "age": 75.0, "city": "Oslo"} for row in fresh])
+    moved = drift_of(clerk, "watched", 1_600, window="2d")
+    found = {column["name"]: column for column in moved["columns"]}
+    assert {name for name, column in found.items() if column["status"] == "drifted"} == {"age", "city"}
+    assert found["vip"]["status"] == found["since"]["status"] == "ok"
+    assert found["city"]["unseen"] == 800
+    assert moved["status"] == "drifted"
+    assert 0.01 < found["vip"]["missing_rate"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("window", "status"), [("48h", 200), ("49h", 422), ("31d", 200), ("32d", 422), ("x", 422)]
+)
+def test_a_window_has_its_bounds(clerk: Graft, window: str, status: int) -> None:
+    answer = clerk.get("/v1/models/stays/versions/1/drift", params={"window": window})
+    assert answer.status_code == status
+    if status == 422:
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["/window"]

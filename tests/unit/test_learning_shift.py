@@ -12,16 +12,18 @@ import pytest
 
 from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
 from shared.modeling import Model
+from shared.modeling.bins import count, from_baseline, number_bins, values_of
+from shared.modeling.stability import psi
 from tests.support.labelled_tables import blobs, columns_of, labelled_from, line, table_of
 from worker.learning import shift as subject
 from worker.learning.baseline import baseline
-from worker.learning.bins import bins_of, count, from_baseline, number_bins, values_of
 from worker.learning.data import Labelled
 from worker.learning.domain_classifier import area_under_curve, hanley_mcneil
 from worker.learning.estimators import fit_model
+from worker.learning.feature_shift import bins_of
 from worker.learning.label_shift import saerens
 from worker.learning.shift import inputs_shift, shift
-from worker.learning.stability import expected_threshold, permuted_thresholds, psi
+from worker.learning.stability import expected_threshold, permuted_thresholds
 
 
 def inputs(source: Any, target: Any, seed: int = 0) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from worker.handlers.reporting import (
     read_table,
     resumed_state,
 )
-from worker.learning.baseline import baseline
+from worker.learning.baseline import baseline, said
 from worker.learning.data import Labelled, labelled
 from worker.learning.estimators import fit_model
 from worker.learning.evaluation import evaluate, majority
@@ -53,7 +53,7 @@ def _trained(assignment: Assignment, threads: int, context: Context) -> Outcome:
     )
     context.progress("evaluating", 0, 1, "steps")
     metrics = evaluate(model, test)
-    described = describe(model, train, seed) | {"metrics": metrics, "n_test": test.rows, "parent": None}
+    described = describe(model, train, seed, test) | {"metrics": metrics, "n_test": test.rows, "parent": None}
     artifact = assignment.workdir / ARTIFACT
     dump(model, artifact)
     context.progress("evaluating", 1, 1, "steps")
@@ -67,8 +67,9 @@ def _trained(assignment: Assignment, threads: int, context: Context) -> Outcome:
     return Outcome(result=result, artifact=artifact, version=described)
 
 
-def describe(model: Model, train: Labelled, seed: int) -> dict[str, Any]:
-    """What the registry keeps with a version, without its metrics."""
+def describe(model: Model, train: Labelled, seed: int, held: Labelled | None = None) -> dict[str, Any]:
+    """What the registry keeps with a version, without its metrics. held: rows it has not seen, if there are any."""
+    answers = said(model, (held or train).table, "held_out" if held else "training")
     return {
         "task": model.task,
         "estimator": dict(model.fitted_as),
@@ -76,7 +77,7 @@ def describe(model: Model, train: Labelled, seed: int) -> dict[str, Any]:
         "features": [item.name for item in model.encoder.columns],
         "target": model.target,
         "schema": model.schema(),
-        "baseline": baseline(train),
+        "baseline": baseline(train) | {"predictions": answers},
         "library_versions": library_versions(),
         "artifact": contents(model),
         "seed": seed,

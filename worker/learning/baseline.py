@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from shared.contracts.tables import Column
-from shared.modeling.columns import column, instants, numbers
-from worker.learning.bins import MAX_CATEGORIES, count, number_bins
+from shared.modeling.bins import MAX_CATEGORIES, count, number_bins
+from shared.modeling.columns import Table, column, instants, numbers
+from shared.modeling.model import Model
 from worker.learning.data import Labelled
 from worker.learning.preprocessing import category_counts
 
@@ -23,6 +24,16 @@ def baseline(data: Labelled) -> dict[str, Any]:
     1970."""
     columns = {item.name: _described(data, item) for item in data.features}
     return {"rows": data.rows, "columns": columns, "target": _target(data)}
+
+
+def said(model: Model, table: Table, of: str) -> dict[str, Any]:
+    """What the model predicts for these rows, `held_out` or those of its `training`: as JSON, to compare with later."""
+    prediction, rows = model.predict(table), table.num_rows
+    if prediction.codes is None:
+        return {"of": of, "rows": rows, "type": "number", "missing": 0.0, **_spread(prediction.values)}
+    counts = np.bincount(prediction.codes, minlength=len(model.classes)).tolist()
+    labels = [{"label": label, "count": count} for label, count in zip(model.classes, counts, strict=True)]
+    return {"of": of, "rows": rows, "labels": labels}
 
 
 def _described(data: Labelled, item: Column) -> dict[str, Any]:

@@ -18,10 +18,21 @@ import numpy as np
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp
 
 from shared.contracts.tables import Column
+from shared.modeling.bins import (
+    MAX_CATEGORIES,
+    Bins,
+    CategoryBins,
+    Counts,
+    NumberBins,
+    count,
+    from_baseline,
+    number_bins,
+    values_of,
+)
 from shared.modeling.columns import Table
-from worker.learning.bins import Counts, bins_of, count, from_baseline, values_of
+from shared.modeling.stability import psi
 from worker.learning.preprocessing import category_counts
-from worker.learning.stability import LARGE_ROWS, expected_threshold, permuted_thresholds, psi
+from worker.learning.stability import LARGE_ROWS, expected_threshold, permuted_thresholds
 
 #: False discovery rate of the tests.
 ERROR_RATE = 0.05
@@ -83,6 +94,15 @@ def from_statistics(
         unseen = _unseen(known.get(item.name, ()), there, item)
         compared.append(Compared(item, held.counts, count(held.bins, there), None, unseen))
     return _entries(compared, _expected(compared), "chi_square") + bare
+
+
+def bins_of(values: Any, item: Column) -> Bins:
+    """Bins from the source's own cells."""
+    if item.type == "string":
+        return CategoryBins(tuple(word for word, _ in category_counts(values)[:MAX_CATEGORIES]))
+    if item.type == "boolean":
+        return NumberBins((0.0, 1.0), exact=True)
+    return number_bins(values)
 
 
 def _kolmogorov_smirnov(source: Any, target: Any) -> tuple[float, float] | None:

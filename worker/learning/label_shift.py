@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import ks_2samp
 
+from shared.modeling.bins import count, from_baseline, number_bins
 from shared.modeling.model import Label, Model
-from worker.learning.bins import count, from_baseline, number_bins
+from shared.modeling.stability import psi
 from worker.learning.data import Labelled
 from worker.learning.evaluation import positions, union
 from worker.learning.feature_shift import ERROR_RATE, MIN_STATISTIC
-from worker.learning.stability import expected_threshold, psi
+from worker.learning.stability import expected_threshold
 
 Array = npt.NDArray[np.float64]
 

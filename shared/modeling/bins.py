@@ -1,4 +1,4 @@
-"""Bins of one column, made from source rows (or from what the baseline kept of them), to count target rows in.
+"""Bins of one column, made from source rows (or from what the baseline kept of them), to count other rows in.
 
 Every column ends in bins: deciles of numbers and times, the values themselves where there are few, the most frequent
 texts, true and false. Behind them come one bin for what the source has not (or too rarely), and one for missing cells.
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from shared.contracts.tables import Column
 from shared.modeling.columns import MISSING, category_codes, column, instants, numbers
-from worker.learning.preprocessing import category_counts
+from shared.modeling.encoder import InputColumn
 
 Counts = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
@@ -94,21 +94,12 @@ def number_bins(values: npt.NDArray[np.float64]) -> NumberBins:
     return NumberBins(tuple(float(edge) for edge in np.unique(np.quantile(found, DECILES))), exact=False)
 
 
-def values_of(table: Any, item: Column) -> Any:
+def values_of(table: Any, item: Column | InputColumn) -> Any:
     """The column as its bins want it: float64 with NaN for missing (times in seconds), or the texts as they are."""
     values = column(table, item.name)
     if item.type == "string":
         return values
     return instants(values) if item.type in ("date", "datetime") else numbers(values)
-
-
-def bins_of(values: Any, item: Column) -> Bins:
-    """Bins from the source's own cells."""
-    if item.type == "string":
-        return CategoryBins(tuple(word for word, _ in category_counts(values)[:MAX_CATEGORIES]))
-    if item.type == "boolean":
-        return NumberBins((0.0, 1.0), exact=True)
-    return number_bins(values)
 
 
 def count(bins: Bins, values: Any) -> Counts:
