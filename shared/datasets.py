@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import Literal
@@ -20,7 +21,7 @@ from shared.contracts.base import from_ms
 from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.database import Database
-from shared.errors import InvalidInput, NotFound, in_use
+from shared.errors import Conflict, InvalidInput, NotFound, in_use
 from shared.jobs import Uses
 from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
@@ -35,11 +36,20 @@ def new_id() -> str:
     return f"ds_{ULID()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The right to end an upload by making its dataset."""
+
+    upload_key: str
+    token: str
+
+
 class DatasetStore:
     """Datasets in Redis. Safe to share between threads and processes."""
 
     def __init__(self, database: Database) -> None:
         self._redis = database
+        self._create = database.script("create_dataset")
         self._delete = database.script("delete_dataset")
         self.recall = lru_cache(_RECALLED)(self.get)
         """`get` for who finds out by other means if the dataset is gone: what was read once never changes."""
@@ -54,10 +64,13 @@ class DatasetStore:
         columns: Sequence[Column],
         files: Sequence[DatasetFile],
         uri: str | None = None,
+        completion: Completion | None = None,
     ) -> Dataset:
-        """Write the record of a table whose objects are all in the store."""
-        sha256 = joint_digest([file.sha256 for file in files])
-        seconds, microseconds = self._redis.time()
+        """Write the record of a table whose objects are all in the store.
+
+        With a `completion` its upload is closed in the same step, once only: raises Conflict (`upload_lost`) if it is
+        another's by now.
+        """
         record = {
             "id": dataset_id,
             "name": name,
@@ -65,16 +78,26 @@ class DatasetStore:
             "format": format,
             "rows": sum(file.rows for file in files),
             "bytes": sum(file.bytes for file in files),
-            "sha256": sha256,
+            "sha256": joint_digest([file.sha256 for file in files]),
             "columns": json.dumps([column.model_dump() for column in columns]),
             "files": json.dumps([file.model_dump() for file in files]),
-            "created_at": seconds * 1000 + microseconds // 1000,
             **({"uri": uri} if uri else {}),
         }
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.dataset(project, dataset_id), mapping=record)
-            pipe.zadd(keys.datasets(project), {dataset_id: 0})
-            pipe.execute()
+        answer, *created_at = self._create(
+            keys=[
+                keys.dataset(project, dataset_id),
+                keys.datasets(project),
+                completion.upload_key if completion else keys.UPLOADS,
+            ],
+            args=[
+                dataset_id,
+                completion.token if completion else "",
+                *(part for pair in record.items() for part in pair),
+            ],
+        )
+        if answer == "lost":
+            raise Conflict("another completion of the upload has taken over", code="upload_lost")
+        record["created_at"] = created_at[0]
         return _to_dataset({name: str(value) for name, value in record.items()})
 
     def get(self, project: str, dataset_id: str) -> Dataset:

@@ -21,6 +21,7 @@ from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
+from shared.uploads import UploadStore
 from shared.workers import WorkerStore
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Services:
     jobs: JobStore
     shards: ShardStore
     datasets: DatasetStore
+    uploads: UploadStore
     models: ModelStore
     aliases: AliasStore
     deletions: Deletions
@@ -67,6 +69,12 @@ def build(settings: Settings) -> Services:
         ),
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
         datasets=DatasetStore(redis),
+        uploads=UploadStore(
+            redis,
+            max_uploads=settings.max_uploads,
+            keep_seconds=settings.upload_seconds,
+            lease_seconds=settings.lease_seconds,
+        ),
         models=models,
         aliases=AliasStore(redis, models),
         deletions=Deletions(redis),
