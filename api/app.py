@@ -32,6 +32,7 @@ from api import (
     schedules,
     strict_json,
     uploads,
+    webhooks,
 )
 from api.completing import Completing
 from api.waiting import Waiting
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         reports,
         predictions,
         schedules,
+        webhooks,
         keys,
         health,
         metrics,

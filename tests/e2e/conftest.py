@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,15 @@ class RunningStack:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, object_store: RunningServer | Endpoint
 ) -> Iterator[RunningStack]:
-    directory = tmp_path_factory.mktemp("stack")
+    with running_stack(tmp_path_factory.mktemp("stack"), object_store) as running:
+        yield running
+
+
+@contextmanager
+def running_stack(
+    directory: Path, object_store: RunningServer | Endpoint, **settings: str
+) -> Iterator[RunningStack]:
+    """`graft up` on that folder, with the keys above and these settings besides."""
     output = directory / "output.txt"
     env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     env |= object_store.settings
@@ -60,6 +69,7 @@ def stack(
         "GRAFT_DRAIN_SECONDS": "1",
         "GRAFT_CHECKPOINT_SECONDS": "0.5",
         "GRAFT_READER_MEMORY_BYTES": str(256 * 2**20),
+        **settings,
     }
     command = [
         *without_capabilities.SCRIPT,
