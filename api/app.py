@@ -72,6 +72,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.request_class = _Request
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
+    app.url_map.converters["model"] = path_names.ModelName
     app.url_map.merge_slashes = False  # it redirects, to whatever the Host header says
     built = composition.build(settings)
     app.extensions["graft"] = built

@@ -32,7 +32,7 @@ def list_models(query: ModelsQuery) -> Page[Model]:
     return page(found, more, found[-1].name if found else None)
 
 
-@blueprint.get("/<name>")
+@blueprint.get("/<model:name>")
 @needs("read")
 @blueprint.output(Model)
 @blueprint.doc(responses=_AS_SEEN)
@@ -42,7 +42,7 @@ def get_model(name: str) -> Response:
     return unchanged(services().models.revision(owner, name)) or _answer(services().models.get(owner, name))
 
 
-@blueprint.patch("/<name>")
+@blueprint.patch("/<model:name>")
 @needs("submit")
 @blueprint.input(ModelPatch, arg_name="body")
 @blueprint.output(Model)
@@ -53,7 +53,7 @@ def update_model(name: str, body: ModelPatch) -> Response:
     return _answer(services().models.update(project(), name, changes, condition=condition()))
 
 
-@blueprint.delete("/<name>")
+@blueprint.delete("/<model:name>")
 @needs("submit")
 @blueprint.output({}, status_code=204)
 @blueprint.doc(responses={404: "", 409: "An alias, a live job or a schedule refers to it.", 412: ""})

@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from werkzeug.routing import BaseConverter
+
 from shared.contracts.base import NAME_PATTERN, ULID_PATTERN
-from shared.contracts.job_fields import MODEL_REF_PATTERN
+from shared.contracts.job_fields import MODEL_REF_PATTERN, RESERVED_MODEL_NAMES
 from shared.errors import NotFound
 
 PATTERNS: Final = {
@@ -27,6 +29,14 @@ PATTERNS: Final = {
     "key_id": f"^key_{ULID_PATTERN}$",
 }
 """By the parameter's name in the route."""
+
+
+class ModelName(BaseConverter):
+    """`<model:name>`: a model, where a word of the API's own could stand in its place."""
+
+    regex = rf"(?!(?:{'|'.join(RESERVED_MODEL_NAMES)})$)[^/]+"
+    part_isolating = True
+
 
 _LARGEST_NUMBER: Final = 10**9
 

@@ -287,6 +287,9 @@ def test_no_new_model_gets_a_name_that_has_a_route_of_its_own(graft: Graft) -> N
     assert graft.refused(train_body(dataset, "compare")) == ["/model/name"]
     assert graft.get("/v1/models/compare").status_code == 422
     assert graft.get("/v1/models/compare/versions").status_code == 404
+    for response in (graft.delete("/v1/models/compare"), graft.patch("/v1/models/compare", json={})):
+        assert response.status_code == 405
+        assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
 def test_lineage_goes_from_a_dataset_to_an_output_and_back(graft: Graft) -> None:
