@@ -63,7 +63,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:schedules                    zset    schedules, by when to look at them
     graft:uploads                      zset    uploads, by when they expire
     graft:webhooks                     zset    endpoints with deliveries to try, by when
-    graft:taken:<token>                string  the delivery that a courier took, for as long as its lease
+    graft:taken:<token>                hash    the delivery that a courier took, for as long as its lease
     graft:workers                      hash    each worker's last sign of life
     graft:durations                    hash    how long jobs of each type took lately, in milliseconds
 
