@@ -548,8 +548,9 @@ class JobStore:
         )
 
     def waiting_seconds(self, priority: str) -> float:
-        """For how long a queue has had ready jobs without anyone claiming one; 0 if it has none."""
-        first = self._redis.zrange(keys.ready(priority), 0, 0, withscores=True)
+        """For how long the job whose turn it is has been ready; 0 if there is none."""
+        line = self._redis.zrange(keys.ready(priority), 0, 0)
+        first = line and self._redis.zrange(keys.ready_of(priority, line[0]), 0, 0, withscores=True)
         if not first:
             return 0.0
         seconds, microseconds = self._redis.time()

@@ -31,6 +31,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
 
     graft:key:<id>                     hash    an API key, found before its project is known
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
+    graft:served:Q                     hash    when each project last had a turn
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
     graft:delayed                      zset    queued jobs that wait for their retry, by when
     graft:leases                       zset    running jobs, by the deadline of their lease
@@ -113,6 +114,11 @@ def ready(queue: str) -> str:
 
 def ready_of(queue: str, project: str) -> str:
     return f"graft:ready:{queue}:{project}"
+
+
+def served(queue: str) -> str:
+    """Scripts make it from `ready`'s."""
+    return f"graft:served:{queue}"
 
 
 def dataset(project: str, dataset_id: str) -> str:

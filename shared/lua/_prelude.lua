@@ -37,10 +37,22 @@ local function move(from_index, to_index, id)
   redis.call('ZADD', to_index, 0, id)
 end
 
--- Put a job into the ready set of its project; the project takes its turn at the end of the line.
+-- When each project last had a turn in the queue (keys.served).
+local function served_in(ready)
+  return (string.gsub(ready, ':ready:', ':served:', 1))
+end
+
+-- Whose last turn is longest ago is next. Before them come those that never had one, as they came: their places are
+-- below zero, 4e15 microseconds before now. So whoever comes waits for no second job of those who were there before.
+local function line_up(ready, project)
+  local place = redis.call('HGET', served_in(ready), project)
+  redis.call('ZADD', ready, 'NX', place or string.format('%.0f', turn() - 4e15), project)
+end
+
+-- Put a job into the ready set of its project, and the project into the line.
 local function make_ready(ready, ready_of, project, id)
   redis.call('ZADD', ready_of, turn(), id)
-  redis.call('ZADD', ready, 'NX', turn(), project)
+  line_up(ready, project)
 end
 
 -- The job no longer uses what it named when it was accepted.

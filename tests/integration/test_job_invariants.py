@@ -326,6 +326,9 @@ def _check_sums(seen: _Seen) -> None:
 
 # The model
 
+_Place = tuple[bool, int]
+"""Whether a project has had a turn, and when; else when it came."""
+
 
 @dataclass
 class _Expected:
@@ -367,7 +370,10 @@ class JobHistory(RuleBasedStateMachine):
         self.redis.flushdb()
         self.jobs: dict[str, _Expected] = {}
         self.lines: dict[tuple[str, str], list[str]] = {(p, q): [] for p in PRIORITIES for q in PROJECTS}
-        self.turns: dict[str, dict[str, bool]] = {p: {} for p in PRIORITIES}  # project → is it overdue
+        self.turns: dict[str, dict[str, _Place]] = {p: {} for p in PRIORITIES}  # of projects, next one first
+        self.served: dict[tuple[str, str], int] = {}  # (priority, project) → when it last had a turn
+        self.clock = itertools.count()
+        self.overdue: set[str] = set()  # members that have been ready for long
         self.delayed: set[str] = set()
         self.wake_ups = dict.fromkeys(PRIORITIES, 0)
         self.datasets: set[tuple[str, str]] = set()
@@ -584,7 +590,7 @@ class JobHistory(RuleBasedStateMachine):
             self.delayed.discard(member)
             self._make_ready(self.jobs[member])
         for priority in PRIORITIES:
-            if not self.wake_ups[priority] and next(iter(self.turns[priority].values()), False):
+            if not self.wake_ups[priority] and self._next_is_overdue(priority):
                 self.wake_ups[priority] += 1
         dispatcher.run(self.services)
 
@@ -608,11 +614,11 @@ class JobHistory(RuleBasedStateMachine):
         job = self._one([job for job in self.jobs.values() if job.status is not JobState.QUEUED], index)
         before = everything(self.redis)
         self.redis.zadd(keys.ready_of(priority, job.project), {job.id: 0})
-        self.redis.zadd(keys.ready(priority), {job.project: 0})
+        self.redis.zadd(keys.ready(priority), {job.project: -(2**53)})
         turns = self.turns[priority]
         if turns.pop(job.project, None) is not None:
-            turns[job.project] = False
-        if turns:
+            self._line_up(priority, job.project)
+        if self.turns[priority]:
             self._claim(priority)
         else:
             assert self.store.claim(priority, "worker") is None
@@ -751,8 +757,10 @@ class JobHistory(RuleBasedStateMachine):
         line = self.lines[priority, project]
         job = self.jobs[line.pop(0)]
         del turns[project]
+        self.served[priority, project] = next(self.clock)
+        self.overdue.discard(job.member)
         if line:
-            turns[project] = False
+            self._line_up(priority, project)
         if turns and not self.wake_ups[priority]:
             self.wake_ups[priority] = 1
         assert keys.member(lease.project, lease.job_id) == job.member, "it was another job's turn"
@@ -832,10 +840,17 @@ class JobHistory(RuleBasedStateMachine):
     def _make_ready(self, job: _Expected) -> None:
         job.deadline = None
         self.lines[job.priority, job.project].append(job.member)
-        self.turns[job.priority].setdefault(job.project, False)
+        self._line_up(job.priority, job.project)
         self.wake_ups[job.priority] += 1
 
+    def _line_up(self, priority: str, project: str) -> None:
+        """Whoever never had a turn comes first, in the order of coming; then whose last one is longest ago."""
+        turns, last = self.turns[priority], self.served.get((priority, project))
+        turns.setdefault(project, (last is not None, next(self.clock) if last is None else last))
+        self.turns[priority] = dict(sorted(turns.items(), key=lambda item: item[1]))
+
     def _leave_the_queue(self, job: _Expected) -> None:
+        self.overdue.discard(job.member)
         line = self.lines[job.priority, job.project]
         if job.member in line:
             line.remove(job.member)
@@ -855,10 +870,15 @@ class JobHistory(RuleBasedStateMachine):
         self.redis.zadd(deadlines, {job.member: self.past}, xx=True)
 
     def _let_turns_become_overdue(self) -> None:
-        for priority, turns in self.turns.items():
-            for project in turns:
-                self.redis.zincrby(keys.ready(priority), -2e6 * OVERDUE_SECONDS, project)
-                turns[project] = True
+        for (priority, project), line in self.lines.items():
+            for member in line:
+                _, job_id = keys.split_member(member)
+                self.redis.zincrby(keys.ready_of(priority, project), -2e6 * OVERDUE_SECONDS, job_id)
+                self.overdue.add(member)
+
+    def _next_is_overdue(self, priority: str) -> bool:
+        project = next(iter(self.turns[priority]), None)
+        return project is not None and self.lines[priority, project][0] in self.overdue
 
     # Writes that must come to nothing
 

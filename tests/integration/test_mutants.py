@@ -68,8 +68,8 @@ MUTANTS = [
         "claim",
         (
             "does not look at the state",
-            "if job and redis.call('HGET', job, 'status') == source then",
-            "if job then",
+            "job and redis.call('HGET', job, 'status') == source\n",
+            "job\n",
         ),
         ("leaves the job in line", "redis.call('ZPOPMIN', ready_of)", "redis.call('ZRANGE', ready_of, 0, 0)"),
         ("takes a second job when sent again", "if before[1] then return before end", ""),
@@ -85,7 +85,22 @@ MUTANTS = [
         ),
         ("gives no lease", "redis.call('ZADD', leases, now + lease, project .. '/' .. id)", ""),
         ("leaves nobody woken for the jobs that remain", "redis.call('LPUSH', KEYS[3], ARGV[10])", ""),
-        ("lets one project have all the turns", "redis.call('ZADD', ready, turn(), project)", ""),
+        (
+            "lets one project have all the turns",
+            "redis.call('ZREM', ready, project)\n  if redis.call('EXISTS', ready_of) == 1 then line_up(ready, project) end",
+            "if redis.call('EXISTS', ready_of) == 0 then redis.call('ZREM', ready, project) end",
+        ),
+        ("forgets who has had a turn", "redis.call('HSET', served_in(ready), project, turn())", ""),
+        (
+            "charges a turn for what is no job",
+            "if claimed then redis.call('HSET', served_in",
+            "if true then redis.call('HSET', served_in",
+        ),
+    ),
+    *mutants_of(
+        "_prelude",
+        ("sends newcomers to the end of the line", "turn() - 4e15", "turn()"),
+        ("lets who comes back overtake", "place or string.format", "string.format"),
     ),
     *mutants_of(
         "renew",
@@ -166,8 +181,8 @@ MUTANTS = [
         ("does not make up for lost wake-ups", "redis.call('LPUSH', queue.list, queue.wake)", ""),
         (
             "pushes wake-ups that are not overdue",
-            "now - tonumber(next_turn[2]) / 1000 > tonumber(ARGV[2]) and",
-            "",
+            "oldest and now - tonumber(oldest) / 1000 > tonumber(ARGV[2]) and",
+            "oldest and",
         ),
         ("pushes wake-ups beside others", " and redis.call('LLEN', queue.list) == 0", ""),
     ),
