@@ -1,4 +1,4 @@
-"""No project, no large batch and no priority keeps the others waiting for longer than the rules of docs/limits.md say."""
+"""No project, no large batch and no priority keeps others waiting for longer than docs/limits.md says."""
 
 from __future__ import annotations
 

@@ -87,8 +87,8 @@ MUTANTS = [
         ("leaves nobody woken for the jobs that remain", "redis.call('LPUSH', KEYS[3], ARGV[10])", ""),
         (
             "lets one project have all the turns",
-            "redis.call('ZREM', ready, project)\n  if redis.call('EXISTS', ready_of) == 1 then line_up(ready, project) end",
-            "if redis.call('EXISTS', ready_of) == 0 then redis.call('ZREM', ready, project) end",
+            "redis.call('ZREM', ready, project)\n  if redis.call('EXISTS', ready_of) == 1 then",
+            "if redis.call('EXISTS', ready_of) == 0 then redis.call('ZREM', ready, project) else",
         ),
         ("forgets who has had a turn", "redis.call('HSET', served_in(ready), project, turn())", ""),
         (
