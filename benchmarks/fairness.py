@@ -5,7 +5,7 @@
 A whole embedded stack is started for each size of the backlog, with two threads. So many small jobs (`shift_report` on
 150 rows) are queued in one project; then single ones are submitted in another, each when the one before has ended, and
 the time from acceptance to the first attempt is taken by Redis's clock. The baseline is a job that stands in the line
-of the backlog itself, as it would in one queue for all; beyond 100 jobs it is estimated from the jobs that end in a second.
+of the backlog itself, as it would in one queue for all; beyond 100 jobs it is estimated from the rate of the jobs.
 
 The command fails if the wait grows with the backlog: beyond three times that behind the shortest one, and a second.
 """
@@ -53,25 +53,25 @@ def main() -> None:
 
 def measure(backlog: int, rounds: int) -> tuple[int, list[float], float, bool]:
     """The waits of single jobs, and that of a job behind the backlog in its own project."""
-    with tempfile.TemporaryDirectory(prefix="graft-bench-") as directory:
-        with Stack(Path(directory), port=0, concurrency=_THREADS, say=lambda _: None) as stack:
-            stack.start()
-            url = stack.plan.api.endpoint.url
-            with _client(url, "busy") as busy, _client(url, "small") as small:
-                queued = _queue(busy, small_job(busy), backlog)
-                since = time.monotonic()
-                body = small_job(small)
-                waits = [_wait(small, body) for _ in range(rounds)]
-                if backlog <= _MEASURED_UP_TO:
-                    return backlog, waits, _seconds(_ended(busy, queued[-1])), True
-                ended = _count_ended(busy, queued)
-                rate = (ended + rounds) / (time.monotonic() - since)
-                return backlog, waits, backlog / rate, False
+    with (
+        tempfile.TemporaryDirectory(prefix="graft-bench-") as directory,
+        Stack(Path(directory), port=0, concurrency=_THREADS, say=lambda _: None) as stack,
+    ):
+        stack.start()
+        with _client(stack, "busy") as busy, _client(stack, "small") as small:
+            queued = _queue(busy, small_job(busy), backlog)
+            since, before = time.monotonic(), _count_ended(busy, queued)
+            body = small_job(small)
+            waits = [_wait(small, body) for _ in range(rounds)]
+            if backlog <= _MEASURED_UP_TO:
+                return backlog, waits, _seconds(_ended(busy, queued[-1])), True
+            ended = _count_ended(busy, queued) - before + rounds
+            return backlog, waits, backlog * (time.monotonic() - since) / ended, False
 
 
-def _client(url: str, project: str) -> httpx.Client:
+def _client(stack: Stack, project: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {_KEYS[project]}"}
-    return httpx.Client(base_url=url, headers=headers, timeout=60)
+    return httpx.Client(base_url=stack.plan.api.endpoint.url, headers=headers, timeout=60)
 
 
 def _queue(client: httpx.Client, body: dict[str, Any], count: int) -> list[str]:
