@@ -12,6 +12,7 @@ import structlog
 from apiflask import APIFlask
 from flask import Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
     auth,
@@ -19,6 +20,7 @@ from api import (
     health,
     jobs,
     keys,
+    limiting,
     models,
     openapi,
     predictions,
@@ -65,6 +67,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.readers"] = _readers(settings)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
     for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
@@ -88,6 +92,7 @@ def _readers(settings: Settings) -> Readers:
 def _identify_requests(app: APIFlask, built: Services) -> None:
     """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key."""
     keyring = auth.Keyring(key.get_secret_value() for key in built.settings.api_keys)
+    limiter = limiting.Limiter(built.settings, built.rates)
 
     @app.before_request
     def begin() -> None:
@@ -96,7 +101,8 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not auth.is_public(request.path):
-            auth.authenticate(keyring, built.api_keys)
+            limiter.authenticate(keyring, built.api_keys)
+            limiter.admit()
             auth.authorize()
             _expect_json()
 
@@ -104,6 +110,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id", "")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        limiting.tell(response)
         if request.path not in {"/healthz", "/readyz"}:
             log.info("request", method=request.method, path=request.path, status=response.status_code)
         return response

@@ -34,6 +34,8 @@ class Principal:
     project: str
     scopes: frozenset[Scope]
     is_operator: bool = False
+    key: str = ""
+    """Which key it was, in words that tell nothing of its secret."""
 
 
 class Keyring:
@@ -49,7 +51,8 @@ class Keyring:
             is_operator = not colon or not re.fullmatch(NAME_PATTERN, project)
             if is_operator:
                 project, key = DEFAULT_PROJECT, entry
-            self._known.append((_digest(key), Principal(project, frozenset(SCOPES), is_operator)))
+            name = f"configured-{len(self._known)}"
+            self._known.append((_digest(key), Principal(project, frozenset(SCOPES), is_operator, name)))
 
     def find(self, key: str) -> Principal | None:
         digest, found = _digest(key), None
@@ -120,7 +123,7 @@ def _principal(text: str, keyring: Keyring, stored: ApiKeyStore) -> Principal | 
     if principal := keyring.find(text):
         return principal
     grant = stored.verify(text)
-    return Principal(grant.project, grant.scopes) if grant else None
+    return Principal(grant.project, grant.scopes, key=text.partition(".")[0]) if grant else None
 
 
 def _digest(key: str) -> bytes:

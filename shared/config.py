@@ -101,6 +101,16 @@ class Settings(BaseSettings):
     stalled_seconds: Annotated[float, Field(gt=0)] = 60.0
     """A worker with room that has let jobs wait for so long says so in /readyz and exits."""
 
+    # Requests
+    rate_limit: Annotated[int, Field(ge=0)] = 120_000
+    """Requests that a project may send in a minute; 0: any number."""
+    rate_limit_per_key: Annotated[int, Field(ge=0)] = 0
+    """The same of each of its keys; 0: what the project may."""
+    rate_limit_failures: Annotated[int, Field(ge=0)] = 60
+    """Requests without a good key that an address may send in a minute, before it is refused any; 0: any number."""
+    trusted_proxies: Annotated[int, Field(ge=0)] = 0
+    """Proxies in front of the API, each of which adds to X-Forwarded-For the address that asked it."""
+
     # API
     max_upload_bytes: Annotated[int, Field(gt=0)] = 20 * GIB
     """The largest table that can be uploaded."""

@@ -37,6 +37,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:leases                       zset    running jobs, by the deadline of their lease
     graft:claim:<token>                hash    what a claim answered, for as long as a lease
     graft:projects                     set     every project that ever had a job
+    graft:rates/…                      string  requests of a minute, as the library `limits` keeps them (rates.py)
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
     graft:workers                      hash    each worker's last sign of life
@@ -65,6 +66,7 @@ SCHEDULES: Final = "graft:schedules"
 WORKERS: Final = "graft:workers"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
+RATES: Final = "graft:rates"
 
 
 def job(project: str, job_id: str) -> str:

@@ -12,6 +12,7 @@ from shared.database import Database
 from shared.datasets import DatasetStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.rates import Rates
 from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
@@ -37,6 +38,7 @@ class Services:
     schedules: ScheduleStore
     workers: WorkerStore
     api_keys: ApiKeyStore
+    rates: Rates
 
 
 def build(settings: Settings) -> Services:
@@ -64,6 +66,7 @@ def build(settings: Settings) -> Services:
         ),
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
+        rates=Rates(redis),
     )
 
 

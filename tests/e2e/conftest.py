@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,15 @@ class RunningStack:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, object_store: RunningServer | Endpoint
 ) -> Iterator[RunningStack]:
-    directory = tmp_path_factory.mktemp("stack")
+    with running_stack(tmp_path_factory.mktemp("stack"), object_store) as stack:
+        yield stack
+
+
+@contextmanager
+def running_stack(
+    directory: Path, object_store: RunningServer | Endpoint, **settings: str
+) -> Iterator[RunningStack]:
+    """`graft up` with settings beside those of all tests."""
     output = directory / "output.txt"
     env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     env |= object_store.settings
@@ -56,6 +65,8 @@ def stack(
         "GRAFT_DRAIN_SECONDS": "1",
         "GRAFT_CHECKPOINT_SECONDS": "0.5",
         "GRAFT_READER_MEMORY_BYTES": str(256 * 2**20),
+        "GRAFT_RATE_LIMIT_FAILURES": "0",  # tests try many bad keys, all from one address
+        **settings,
     }
     command = [
         sys.executable,
