@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 from typing import Any, NoReturn
@@ -27,6 +28,7 @@ from api import (
     problems,
     reports,
     schedules,
+    usage,
 )
 from api.waiting import Waiting
 from shared import logs
@@ -71,7 +73,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, health):
+    for module in (datasets, jobs, models, reports, predictions, schedules, keys, usage, health):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app
@@ -93,6 +95,9 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
     """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key."""
     keyring = auth.Keyring(key.get_secret_value() for key in built.settings.api_keys)
     limiter = limiting.Limiter(built.settings, built.rates)
+    counter = usage.RequestCounter(built.usage)
+    counter.start()
+    atexit.register(counter.stop)
 
     @app.before_request
     def begin() -> None:
@@ -102,6 +107,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not auth.is_public(request.path):
             limiter.authenticate(keyring, built.api_keys)
+            counter.count(auth.project())
             limiter.admit()
             auth.authorize()
             _expect_json()

@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     """How long an ended job and its output are kept. Jobs that made a model version stay."""
     orphan_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """Age from which an object that nothing refers to is deleted."""
+    usage_days: Annotated[int, Field(gt=0)] = 400
+    """How long it is kept what projects used on a day."""
     stalled_seconds: Annotated[float, Field(gt=0)] = 60.0
     """A worker with room that has let jobs wait for so long says so in /readyz and exits."""
 

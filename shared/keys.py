@@ -28,6 +28,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:schedule:<id>:users      set     its live jobs
     graft:p:P:schedules                zset
     graft:p:P:keys                     zset    its API keys
+    graft:p:P:usage:<day>              hash    what it used that day (days since 1970, UTC)
 
     graft:key:<id>                     hash    an API key, found before its project is known
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
@@ -121,6 +122,11 @@ def ready_of(queue: str, project: str) -> str:
 def served(queue: str) -> str:
     """Scripts make it from `ready`'s."""
     return f"graft:served:{queue}"
+
+
+def usage(project: str, day: int) -> str:
+    """Scripts that end a job make it from the job's."""
+    return f"graft:p:{project}:usage:{day}"
 
 
 def dataset(project: str, dataset_id: str) -> str:

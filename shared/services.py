@@ -17,6 +17,7 @@ from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
+from shared.usage import UsageStore
 from shared.workers import WorkerStore
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Services:
     workers: WorkerStore
     api_keys: ApiKeyStore
     rates: Rates
+    usage: UsageStore
 
 
 def build(settings: Settings) -> Services:
@@ -67,6 +69,7 @@ def build(settings: Settings) -> Services:
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
         rates=Rates(redis),
+        usage=UsageStore(redis),
     )
 
 

@@ -137,6 +137,7 @@ class Attempt:
         """What the child that works on it makes. Raises what stops it: Interrupted, or ChildFailed."""
         verdict = self._verdict(inputs.pack(assignment))
         self._usage = add_usage(self._usage, verdict.usage)
+        self._keeper.used(self._usage)
         if verdict.interruption:
             raise Interrupted(verdict.interruption)
         if verdict.outcome is None:
@@ -162,6 +163,7 @@ class Attempt:
                 stop_grace_seconds=settings.stop_grace_seconds,
             ),
             on_report=self._on_report,
+            on_usage=lambda used: self._keeper.used(add_usage(self._usage, used)),
         )
 
     def _on_report(self, kind: str, content: Any) -> None:
@@ -289,8 +291,6 @@ class Attempt:
                 self._finish(JobState.FAILED, reason=_INTERRUPTED["code"], error=_INTERRUPTED)
 
         self._tell("info", "job_given_back", reason=how["reason"])
-        if self._usage:
-            self._keeper.note(usage=self._usage)
         self._keeper.flush()
         self._guarded(act)
 

@@ -49,8 +49,10 @@ def supervise(
     keeper: LeaseKeeper,
     limits: Limits,
     on_report: Callable[[str, Any], None],
+    on_usage: Callable[[Mapping[str, float]], None],
 ) -> Verdict:
-    """Run an attempt's child to its end. `on_report` gets its progress and warnings as they come."""
+    """Run an attempt's child to its end. `on_report` gets its progress and warnings as they come, `on_usage` what it
+    has used so far."""
     ours, theirs = processes.Pipe(duplex=False)
     lifeline, held = processes.Pipe(duplex=False)
     process = processes.Process(
@@ -59,7 +61,7 @@ def supervise(
     process.start()
     theirs.close()
     lifeline.close()
-    watch = _Watch(process, keeper, limits)
+    watch = _Watch(process, keeper, limits, on_usage)
     try:
         while True:
             if (why := watch.look()) is not None:
@@ -83,7 +85,14 @@ def supervise(
 class _Watch:
     """Time, memory and the reasons to stop that come from outside."""
 
-    def __init__(self, process: Any, keeper: LeaseKeeper, limits: Limits) -> None:
+    def __init__(
+        self,
+        process: Any,
+        keeper: LeaseKeeper,
+        limits: Limits,
+        on_usage: Callable[[Mapping[str, float]], None],
+    ) -> None:
+        self._on_usage = on_usage
         self._process = process
         self._keeper = keeper
         self._limits = limits
@@ -105,6 +114,7 @@ class _Watch:
         if now - self._sampled >= _SAMPLE_SECONDS:
             self._sampled = now
             self._sample()
+            self._on_usage(self.usage())
         memory = self._limits.memory_bytes
         if memory is not None and self._peak_rss > memory:
             return self._failed("out_of_memory", f"the job needed more than its {memory} bytes of memory")

@@ -41,6 +41,7 @@ end
 
 redis.call('HSET', job, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])
 redis.call('HDEL', job, 'token', 'checkpoint')
+count_ended(job, state)
 if state == 'succeeded' then drop_shards(job) end
 touch(job)
 move(KEYS[4], KEYS[5], id)

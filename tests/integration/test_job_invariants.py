@@ -7,7 +7,7 @@ lets attempts stall and write too late. Nothing in it waits: leases and delays a
     I2   one effect per job, and only if it succeeded      I8   when faults stop, every job ends
     I3   a stale token leaves every key as it was          I9   an accepted job is found
     I4   a job is where its state says, and only there     I11  the event log holds legal transitions only
-    I5   attempts only grow, up to `max_attempts`
+    I5   attempts only grow, up to `max_attempts`          I12  what ended jobs used is what their project used
 
 `_Seen` is what Redis holds, `_Expected` the model beside it. HYPOTHESIS_PROFILE=soak runs for longer.
 tests/integration/test_occurrence_invariants.py adds schedules, and I10. tests/integration/test_mutants.py shows that
@@ -17,9 +17,11 @@ the machines notice when a guard is missing.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -322,6 +324,26 @@ def _check_sums(seen: _Seen) -> None:
         *seen.leases,
     }
     assert named <= set(seen.hashes), "an index names a job that does not exist"
+
+
+def check_usage(redis: Database, project: str, jobs: Iterable[dict[str, str]]) -> None:
+    """What its days say is what its ended jobs say."""
+    days = [redis.hgetall(key) for key in redis.scan_iter(f"graft:p:{project}:usage:*", count=1000)]
+    counted: Counter[str] = Counter()
+    for day in days:
+        counted.update({name: int(value) for name, value in day.items() if name != "peak_rss_bytes"})
+    expected: Counter[str] = Counter()
+    peak = 0
+    for record in jobs:
+        if record["status"] in TERMINAL:
+            used = json.loads(record.get("usage", "{}"))
+            expected[f"jobs:{record['type']}:{record['status']}"] += 1
+            expected["wall_ms"] += round(1000 * used.get("wall_seconds", 0))
+            expected["cpu_ms"] += round(1000 * used.get("cpu_seconds", 0))
+            expected["rows_scored"] += int(record.get("rows_scored", 0)) - int(record.get("rows_at_split", 0))
+            peak = max(peak, used.get("peak_rss_bytes", 0))
+    assert +counted == +expected, "I12"
+    assert max((int(day["peak_rss_bytes"]) for day in days), default=0) == peak, "I12"
 
 
 # The model
@@ -694,6 +716,9 @@ class JobHistory(RuleBasedStateMachine):
     def promises_hold(self) -> None:
         seen = look(self.redis)
         check(seen)
+        for project in PROJECTS:
+            ours = [record for record in seen.hashes.values() if record["project"] == project]
+            check_usage(self.redis, project, ours)
         assert set(seen.hashes) == set(self.jobs), "I9"
         for member, job in self.jobs.items():
             self._check_history(job, seen.hashes[member])
@@ -778,7 +803,8 @@ class JobHistory(RuleBasedStateMachine):
 
     def _finish(self, job: _Expected, state: JobState, *, version: bool = False) -> None:
         made = NewVersion(MODEL, None, None, {"name": MODEL, "job": job.member}) if version else None
-        call = partial(self.store.finish, job.lease, state, version=made, result={"metrics": {}})
+        used = {"wall_seconds": 1.25, "cpu_seconds": 0.5, "peak_rss_bytes": 1000 + job.attempt}
+        call = partial(self.store.finish, job.lease, state, version=made, result={"metrics": {}}, usage=used)
         number = call()
         if version:
             self.versions[job.project] += 1

@@ -101,6 +101,8 @@ MUTANTS = [
         "_prelude",
         ("sends newcomers to the end of the line", "turn() - 4e15", "turn()"),
         ("lets who comes back overtake", "place or string.format", "string.format"),
+        ("counts the jobs of a project as one", "'HINCRBY', day, 'jobs:'", "'HSET', day, 'jobs:'"),
+        ("remembers no peak", "local peak = math.max(used", "local peak = math.min(used"),
     ),
     *mutants_of(
         "renew",
@@ -123,6 +125,7 @@ MUTANTS = [
         ("leaves the token", "redis.call('HDEL', job, 'token', 'checkpoint')", ""),
         ("holds what the job used", "release_uses(job, id)", ""),
         ("does not link the version to the job", "redis.call('HSET', job, 'model_version', version)", ""),
+        ("does not count what was used", "count_ended(job, state)", ""),
         ("overwrites the version before", "redis.call('HINCRBY', model, 'latest_version', 1)", "1"),
         ("does not tell that anything changed", "touch(job)", ""),
         ("logs another state", "record(KEYS[2], state, state,", "record(KEYS[2], state, 'running',"),
@@ -163,6 +166,7 @@ MUTANTS = [
         ("leaves the job in line", "redis.call('ZREM', KEYS[6], id)", ""),
         ("keeps a project in line that has no job", "redis.call('ZREM', KEYS[5], ARGV[2])", ""),
         ("leaves the job among the delayed", "redis.call('ZREM', KEYS[7], ARGV[3])", ""),
+        ("does not count it", "count_ended(job, 'cancelled')", ""),
         ("holds what the job used", "release_uses(job, id)", ""),
         ("asks a job to stop that has ended", "if status ~= 'running' then return 'terminal' end", ""),
         (
@@ -370,6 +374,7 @@ MUTANTS_OF_SHARDS = [
         ),
         ("leaves the lease", "redis.call('ZREM', KEYS[2], ARGV[2])", ""),
         ("leaves the token", "redis.call('HDEL', shard, 'token')", ""),
+        ("forgets what lost attempts used", "or redis.call('HGET', shard, 'usage'))", "or '{}')"),
         (
             "counts rows of a shard that failed",
             "state == 'succeeded' and tonumber(ARGV[9]) or 0",
@@ -422,6 +427,13 @@ MUTANTS_OF_SHARDS = [
         "_prelude",
         ("leaves stopped shards in line", "redis.call('ZREM', ready_of, id)\n", ""),
         ("leaves stopped shards pending", "redis.call('DEL', shards_in(job, 'pending'))", ""),
+        ("counts no stopped job", "  count_ended(job, state)\n  move", "  move"),
+        (
+            "forgets what stopped shards used",
+            "add_usage(job, redis.call('HGET', shard_key(job, id), 'usage'))",
+            "",
+        ),
+        ("counts rows again that an earlier job has scored", "held[3] - (held[4] or 0)", "held[3]"),
         (
             "tells no running shard to stop",
             "for _, id in ipairs(left) do redis.call('HSETNX', shard_key(job, id), 'cancel_requested_at', now) end",
