@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+# Sixteen threads may predict at a time. A team of BLAS or OpenMP threads for each makes them all wait for one another;
+# both libraries read this once, when they are loaded.
+for _library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")
+
+# Where each process counts its predictions (`api.metrics`). It lives as long as the arbiter does.
+_counts = tempfile.mkdtemp(prefix="graft-metrics-", dir=os.environ.get("GRAFT_TEMP_DIR") or None)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
 
 wsgi_app = "api.app:create_app()"
 bind = os.environ.get("GRAFT_BIND", "127.0.0.1:8000")
@@ -15,3 +28,14 @@ keepalive = 5
 accesslog = None
 limit_request_field_size = 8190
 control_socket_disable = True
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A process has ended: what it counted is added to what the dead have counted."""
+    from api import metrics
+
+    metrics.bury(worker.pid, Path(_counts))
+
+
+def on_exit(server: Any) -> None:
+    shutil.rmtree(_counts, ignore_errors=True)

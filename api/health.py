@@ -10,10 +10,9 @@ from flask import Response, current_app, jsonify
 
 from api.wiring import services
 from shared.errors import GraftError
+from shared.workers import ALIVE_MS
 
 blueprint = APIBlueprint("health", __name__, tag="Operations")
-
-_WORKER_SILENCE_SECONDS = 15.0
 
 
 @blueprint.get("/healthz")
@@ -47,7 +46,7 @@ def docs() -> Response:
 
 
 def _worker() -> None:
-    alive = services().workers.alive(_WORKER_SILENCE_SECONDS)
+    alive = services().workers.alive(ALIVE_MS / 1000)
     if not alive:
         raise GraftError("no worker has been heard of lately")
     if all(worker.stalled for worker in alive):

@@ -8,16 +8,19 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, g, request
 
+from api import streams
 from api.auth import needs, project
-from api.idempotency import idempotency
+from api.idempotency import once
 from api.parameters import JobsQuery, StreamQuery, WaitQuery, page
-from api.wiring import services, waiting
+from api.preconditions import conditional, tagged, unchanged
+from api.preferences import preferences
+from api.wiring import client, services, waiting
 from shared import storage, submission
 from shared.contracts.base import Page
-from shared.contracts.jobs import Job, JobEvent, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
+from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, QueuePlace, SubmitBody
 from shared.contracts.outputs import Manifest
-from shared.errors import Conflict, NotFound
-from shared.states import TERMINAL
+from shared.errors import Conflict, NotFound, Temporary
+from shared.states import TERMINAL, JobState
 
 blueprint = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
 
@@ -28,7 +31,7 @@ _RETRY_AFTER_SECONDS = "1"
 @needs("submit")
 @blueprint.input(SubmitBody, arg_name="body")
 @blueprint.output(Job, status_code=202)
-@blueprint.doc(responses={409: "", 429: ""})
+@blueprint.doc(responses={409: "The same `Idempotency-Key` is being accepted.", 429: ""})
 def submit(body: SubmitBody) -> Response:
     """Submit a job.
 
@@ -36,9 +39,12 @@ def submit(body: SubmitBody) -> Response:
     same key and body return the first job again for 24 hours; the same key with another body is refused.
     """
     owner = project()
-    new = submission.check(services(), owner, body.root, request_id=g.request_id)
-    job_id, replayed = services().jobs.submit(new, idempotency=idempotency())
-    return accepted(owner, job_id, replayed=replayed)
+
+    def make(key: tuple[str, str] | None) -> Response:
+        new = submission.check(services(), owner, body.root, request_id=g.request_id)
+        return accepted(*services().jobs.submit(new, idempotency=key))
+
+    return once(make, replay=lambda job_id: accepted(services().jobs.get(owner, job_id), True))
 
 
 @blueprint.get("")
@@ -56,22 +62,33 @@ def list_jobs(query: JobsQuery) -> Page[Job]:
 @needs("read")
 @blueprint.input(WaitQuery, location="query", arg_name="query")
 @blueprint.output(Job)
-@blueprint.doc(responses={304: "The job is as `If-None-Match` says.", 404: "", 503: ""})
+@blueprint.doc(responses={304: "The job is as `If-None-Match` says.", 404: "", 412: "", 503: ""})
 def get_job(job_id: str, query: WaitQuery) -> Response:
     """Look at a job, or wait for its end.
 
-    `ETag` changes with every change of the job; `Retry-After` is there until it has ended.
+    `ETag` changes with every change of the job and of its place in line; `Retry-After` is there until it has ended.
+    `?wait=` is refused with 503 when too many wait, `Prefer: wait=` is then answered at once.
     """
     owner, jobs = project(), services().jobs
-    waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait)
-    state, revision = jobs.glance(owner, job_id)
-    if _etag(revision) in request.headers.get("If-None-Match", ""):
-        response = Response(status=304)
-        response.headers["ETag"] = _etag(revision)
-        if state not in TERMINAL:
+    if query.wait:
+        waited = False
+        waiting().until(lambda: jobs.glance(owner, job_id)[0] in TERMINAL, query.wait, client())
+    else:
+        waited = wait_as_preferred(owner, job_id)
+    response = None
+    if conditional():
+        state, revision = jobs.glance(owner, job_id)
+        response = unchanged(_placed(owner, job_id, state, revision)[0], weak=state is JobState.QUEUED)
+        if response is not None and state not in TERMINAL:
             response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
-        return response
-    return _answer(jobs.get(owner, job_id), revision=revision)
+    if response is None:
+        job, revision = jobs.look(owner, job_id)
+        tag, place = _placed(owner, job_id, job.status, revision)
+        answer = _answer(job.model_copy(update={"queue": place}) if place else job)
+        response = tagged(answer, tag, weak=job.status is JobState.QUEUED)
+    if waited:
+        preferences().applied_to(response, "wait")
+    return response
 
 
 @blueprint.post("/<job_id>/cancel")
@@ -89,11 +106,32 @@ def cancel_job(job_id: str) -> Response:
 @needs("read")
 @blueprint.input(StreamQuery, location="query", arg_name="query")
 @blueprint.output(JobEventPage)
-@blueprint.doc(responses=[404])
-def job_events(job_id: str, query: StreamQuery) -> Page[JobEvent]:
-    """What happened to a job, oldest first."""
+@blueprint.doc(
+    responses={204: "The stream had ended at `Last-Event-ID`; do not connect again.", 404: "", 503: ""}
+)
+def job_events(job_id: str, query: StreamQuery) -> Response:
+    """What happened to a job, oldest first.
+
+    With `Accept: text/event-stream` these are Server-Sent Events: all so far, then each as it happens, and `progress`
+    when that changes, until the job has ended. `Last-Event-ID` goes on after that event, and so does `?after=`.
+    """
+    if request.accept_mimetypes.best_match(["application/json", streams.MEDIA_TYPE]) == streams.MEDIA_TYPE:
+        response = streams.respond(
+            services().jobs,
+            project(),
+            job_id,
+            after=streams.last_event_id(request.headers.get("Last-Event-ID")) or query.after,
+            waiting=waiting(),
+            client=client(),
+            seconds=services().settings.stream_seconds,
+        )
+        response.vary.add("Accept")
+        return response
     found, more = services().jobs.events(project(), job_id, after=query.after, limit=query.limit)
-    return page(found, more, found[-1].id if found else None)
+    told = page(found, more, found[-1].id if found else None)
+    response = Response(told.model_dump_json(), mimetype="application/json")
+    response.vary.add("Accept")
+    return response
 
 
 @blueprint.get("/<job_id>/logs")
@@ -110,19 +148,32 @@ def job_logs(job_id: str, query: StreamQuery) -> Page[JobLogLine]:
 @blueprint.post("/<job_id>/retry")
 @needs("submit")
 @blueprint.output(Job, status_code=202)
-@blueprint.doc(responses={404: "", 409: "It has not failed.", 422: "", 429: ""})
+@blueprint.doc(
+    responses={
+        404: "",
+        409: "It has not failed, or the same `Idempotency-Key` is being accepted.",
+        422: "",
+        429: "",
+    }
+)
 def retry_job(job_id: str) -> Response:
-    """Submit a failed or cancelled job again, as a new job that names this one as its `parent`."""
+    """Submit a failed or cancelled job again, as a new job that names this one as its `parent`.
+
+    `Idempotency-Key` as for a new job.
+    """
     owner = project()
-    job = services().jobs.get(owner, job_id)
-    if job.status not in {"failed", "cancelled"}:
-        raise Conflict(
-            f"{job_id} is {job.status}; only a failed or cancelled job is retried", code="not_retryable"
-        )
-    body = SubmitBody.model_validate(job.spec).root
-    new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
-    new_id, _ = services().jobs.submit(new)
-    return accepted(owner, new_id)
+
+    def make(key: tuple[str, str] | None) -> Response:
+        job = services().jobs.get(owner, job_id)
+        if job.status not in {"failed", "cancelled"}:
+            raise Conflict(
+                f"{job_id} is {job.status}; only a failed or cancelled job is retried", code="not_retryable"
+            )
+        body = SubmitBody.model_validate(job.spec).root
+        new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
+        return accepted(*services().jobs.submit(new, idempotency=key))
+
+    return once(make, replay=lambda new_id: accepted(services().jobs.get(owner, new_id), True))
 
 
 @blueprint.get("/<job_id>/output")
@@ -141,10 +192,39 @@ def job_output(job_id: str) -> dict[str, Any]:
     return _linked(job.result["output"])
 
 
-def accepted(owner: str, job_id: str, *, replayed: bool = False) -> Response:
-    """The answer to who has submitted a job."""
-    response = _answer(services().jobs.get(owner, job_id), status=202)
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
+def _placed(owner: str, job_id: str, state: JobState, revision: str) -> tuple[str, QueuePlace | None]:
+    """What the ETag says, and the place in line of a queued job: a job that moves up has changed for its client."""
+    if state is not JobState.QUEUED:
+        return revision, None
+    at, place = services().places.of(owner, job_id)
+    if place is None or at != revision:
+        return revision, None
+    return f"{revision}.{place.ahead}", place
+
+
+def wait_as_preferred(owner: str, job_id: str) -> bool:
+    """Hold a request until the job ends, as long as it prefers to wait. False if it does not, or may not."""
+    seconds = preferences().wait
+    if seconds is None:
+        return False
+    try:
+        waiting().until(lambda: services().jobs.glance(owner, job_id)[0] in TERMINAL, seconds, client())
+    except Temporary:
+        return False
+    return True
+
+
+def accepted(job: Job, replayed: bool) -> Response:
+    """The answer to who has submitted a job: 202; or 200 with the ended job, if it is preferred to wait for that."""
+    waited = wait_as_preferred(job.project, job.id)
+    if waited:
+        job = services().jobs.get(job.project, job.id)
+    has_ended = waited and job.status in TERMINAL
+    response = _answer(job, status=200 if has_ended else 202)
+    preferences().applied_to(
+        response, *(["wait"] if waited else []), *([] if has_ended else ["respond-async"])
+    )
+    response.headers["Location"] = job.links.self
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
@@ -166,14 +246,8 @@ def _linked(output: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answer(job: Job, *, status: int = 200, revision: str | None = None) -> Response:
+def _answer(job: Job, *, status: int = 200) -> Response:
     response = Response(job.model_dump_json(), status, mimetype="application/json")
-    if revision:
-        response.headers["ETag"] = _etag(revision)
     if job.status not in TERMINAL:
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return response
-
-
-def _etag(revision: str) -> str:
-    return f'"{revision}"'

@@ -6,6 +6,7 @@ where an id that one answer gives can be used (OpenAPI's links).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -43,6 +44,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "The request's own id, or the one that it came with.",
         "schema": {"type": "string"},
     },
+    "ETag": {
+        "description": "The revision, in quotes: it changes with every change.",
+        "schema": {"type": "string"},
+    },
     "Location": {"description": "Where the new thing is.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
@@ -55,13 +60,42 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string"},
     },
 }
+_TAGS_PATTERN = '^(\\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$'
+_CONDITIONS = {
+    "If-Match": "Only if the thing has one of these ETags; `*`: only if it exists. Otherwise 412.",
+    "If-None-Match": "Only if the thing has none of these ETags; `*`: only if it does not exist.",
+}
 _HEADERS_OF = {
     "201": ("Location",),
     "202": ("Location", "Retry-After"),
     "302": ("Location",),
+    "304": ("ETag",),
     "401": ("WWW-Authenticate",),
     "429": ("Retry-After",),
     "503": ("Retry-After",),
+}
+_REQUEST_HEADERS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {
+        "description": "Of the same request, sent again: it is answered as the first was, for 24 hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    },
+    "Last-Event-ID": {
+        "description": "Of an event stream: the last event that is known.",
+        "schema": {"type": "string", "pattern": "^([0-9]{1,15}-[0-9]{1,15})?$"},
+    },
+    "Prefer": {
+        "description": "RFC 7240: `wait=N` holds the answer until the job ends, N seconds and 30 at most.",
+        "schema": {"type": "string"},
+        "example": "wait=10",
+    },
+}
+_REQUEST_HEADERS_OF = {
+    ("post", "/v1/jobs"): ("Idempotency-Key", "Prefer"),
+    ("get", "/v1/jobs/{job_id}"): ("Prefer",),
+    ("get", "/v1/jobs/{job_id}/events"): ("Last-Event-ID",),
+    ("post", "/v1/jobs/{job_id}/retry"): ("Idempotency-Key", "Prefer"),
+    ("post", "/v1/schedules"): ("Idempotency-Key",),
+    ("post", "/v1/schedules/{schedule_id}/run"): ("Idempotency-Key", "Prefer"),
 }
 
 
@@ -84,10 +118,13 @@ def _complete(spec: Any) -> Any:
             else:
                 operation["security"] = [{"key": []}]
                 _errors(operation, method)
+            _request_headers(operation, _REQUEST_HEADERS_OF.get((method, path), ()))
+            _conditions(operation)
             _shapes(operation)
     for source, (parameter, pointer) in _LINKS.items():
         _link(spec["paths"], *source, parameter, pointer)
     _upload_body(spec["paths"]["/v1/datasets"]["post"])
+    _event_stream(spec["paths"]["/v1/jobs/{job_id}/events"]["get"])
     return spec
 
 
@@ -113,15 +150,43 @@ def _errors(operation: dict[str, Any], method: str) -> None:
         operation["requestBody"]["required"] = True
 
 
+def _request_headers(operation: dict[str, Any], names: Iterable[str]) -> None:
+    parameters = operation.setdefault("parameters", [])
+    parameters += [
+        {"name": name, "in": "header", "required": False, **_REQUEST_HEADERS[name]} for name in names
+    ]
+    if "Prefer" in names and "202" in operation["responses"]:
+        answer = operation["responses"]["202"]
+        operation["responses"]["200"] = {
+            "description": "The job has ended within the time that was preferred to wait.",
+            "content": answer["content"],
+        }
+
+
+def _event_stream(operation: dict[str, Any]) -> None:
+    operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+
+
+def _conditions(operation: dict[str, Any]) -> None:
+    """What can answer 412 takes the headers that ask for it (`api.preconditions`)."""
+    for name, meaning in _CONDITIONS.items() if "412" in operation["responses"] else ():
+        schema = {"type": "string", "pattern": _TAGS_PATTERN}
+        header = {"name": name, "in": "header", "required": False, "description": meaning, "schema": schema}
+        operation.setdefault("parameters", []).append(header)
+
+
 def _shapes(operation: dict[str, Any]) -> None:
     """Of names in the path, and the headers of every answer."""
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path" and parameter["name"] in _PATH_PATTERNS:
             parameter["schema"]["pattern"] = _PATH_PATTERNS[parameter["name"]]
+    has_revision = "412" in operation["responses"]
     for status, response in operation["responses"].items():
         names = ("X-Request-ID", *_HEADERS_OF.get(status, ()))
         if operation["security"] and status not in {"401", "503"}:
             names += ("RateLimit-Policy", "RateLimit")
+        if has_revision and status in {"200", "201", "412"}:
+            names = (*names, "ETag")
         response["headers"] = {name: _HEADERS[name] for name in names}
 
 

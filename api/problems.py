@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from shared import logs
 from shared.contracts.problems import MEDIA_TYPE, ProblemError, problem
 from shared.contracts.refusals import invalid
-from shared.errors import FieldError, GraftError, Temporary, TooMany
+from shared.errors import FieldError, GraftError, PreconditionFailed, Temporary, TooMany
 
 log = logs.get(__name__)
 
@@ -27,6 +27,7 @@ _CODES = {
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
+    412: "precondition_failed",
     413: "too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",
@@ -47,6 +48,8 @@ def install(app: APIFlask) -> None:
             headers["Retry-After"] = str(error.retry_after)
         if error.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, PreconditionFailed) and error.revision is not None:
+            headers["ETag"] = f'"{error.revision}"'
         return respond(error.status, error.code, error.message, errors=error.errors, headers=headers)
 
     @app.error_processor  # takes werkzeug's errors, too, until `http_error` below does

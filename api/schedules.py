@@ -9,7 +9,7 @@ from flask import Response, g
 from pydantic import ValidationError
 
 from api.auth import needs, project
-from api.idempotency import idempotency
+from api.idempotency import once
 from api.jobs import accepted
 from api.parameters import NumberedQuery, PageQuery, page
 from api.wiring import services
@@ -25,7 +25,7 @@ from shared.contracts.schedules import (
     SchedulePage,
     SchedulePatch,
 )
-from shared.errors import Conflict, InvalidInput
+from shared.errors import Conflict, InvalidInput, NotFound
 from shared.schedule_records import Decision, Standing, to_schedule
 from shared.schedules import first_ms
 from shared.timetable import timetable
@@ -39,7 +39,9 @@ _TRIES = 5
 @needs("submit")
 @blueprint.input(ScheduleBody, arg_name="body")
 @blueprint.output(Schedule, status_code=201)
-@blueprint.doc(responses={429: ""})
+@blueprint.doc(
+    responses={409: "What the `Idempotency-Key` stands for is being accepted, or deleted since.", 429: ""}
+)
 def create_schedule(body: ScheduleBody) -> Response:
     """Make a schedule.
 
@@ -47,9 +49,24 @@ def create_schedule(body: ScheduleBody) -> Response:
     key and body return the first schedule again for 24 hours.
     """
     owner = project()
-    _expect_occurrences(body)
-    scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
-    made, replayed = services().schedules.create(owner, body, idempotency=idempotency())
+
+    def make(key: tuple[str, str] | None) -> Response:
+        _expect_occurrences(body)
+        scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
+        return _created(*services().schedules.create(owner, body, idempotency=key))
+
+    def replay(schedule_id: str) -> Response:
+        try:
+            return _created(services().schedules.get(owner, schedule_id), True)
+        except NotFound as error:
+            raise Conflict(
+                "the schedule that this Idempotency-Key made has been deleted", code="idempotency_replay_gone"
+            ) from error
+
+    return once(make, replay)
+
+
+def _created(made: Standing, replayed: bool) -> Response:
     response = Response(to_schedule(made).model_dump_json(), 201, mimetype="application/json")
     response.headers["Location"] = f"/v1/schedules/{made.id}"
     if replayed:
@@ -108,26 +125,36 @@ def delete_schedule(schedule_id: str) -> tuple[str, int]:
 @blueprint.post("/<schedule_id>/run")
 @needs("submit")
 @blueprint.output(Job, status_code=202)
-@blueprint.doc(responses={404: "", 409: "Others are changing it.", 429: ""})
+@blueprint.doc(
+    responses={
+        404: "",
+        409: "Others are changing it, or the same `Idempotency-Key` is being accepted.",
+        429: "",
+    }
+)
 def run_schedule(schedule_id: str) -> Response:
     """Submit the schedule's job now, whether or not it is paused or another of its jobs runs.
 
     It is an occurrence (`manual`) whose nominal time is now. `Idempotency-Key` as for a job.
     """
     owner = project()
-    for _ in range(_TRIES):
-        standing = services().schedules.get(owner, schedule_id)
-        now = services().schedules.now_ms()
-        new = scheduled_jobs.job_at(services(), standing, now, request_id=g.request_id)
-        call = services().schedules.call(
-            standing, Decision(nominal_ms=now, how="manual", status="submitted", at_ms=now)
-        )
-        try:
-            job_id, replayed = services().jobs.submit(new, idempotency=idempotency(), occurrence=call)
-        except Conflict:  # it has just been changed, or another run has this very millisecond
-            continue
-        return accepted(owner, job_id, replayed=replayed)
-    raise Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")
+
+    def make(key: tuple[str, str] | None) -> Response:
+        for _ in range(_TRIES):
+            standing = services().schedules.get(owner, schedule_id)
+            now = services().schedules.now_ms()
+            new = scheduled_jobs.job_at(services(), standing, now, request_id=g.request_id)
+            call = services().schedules.call(
+                standing, Decision(nominal_ms=now, how="manual", status="submitted", at_ms=now)
+            )
+            try:
+                job, replayed = services().jobs.submit(new, idempotency=key, occurrence=call)
+            except Conflict:  # it has just been changed, or another run has this very millisecond
+                continue
+            return accepted(job, replayed)
+        raise Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")
+
+    return once(make, replay=lambda job_id: accepted(services().jobs.get(owner, job_id), True))
 
 
 @blueprint.get("/<schedule_id>/occurrences")

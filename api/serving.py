@@ -1,4 +1,5 @@
-"""gunicorn's threaded worker, but that a request which it cannot parse is answered as every other error is."""
+"""gunicorn's threaded worker, but that a request which it cannot parse is answered as every other error is,
+and that waiting requests end when it stops."""
 
 from __future__ import annotations
 
@@ -28,6 +29,13 @@ _STATUSES = (
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Named in `api.gunicorn_conf`."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Told to stop: requests that wait for a job are answered now."""
+        waiting = getattr(getattr(self, "wsgi", None), "extensions", {}).get("graft.waiting")
+        if waiting is not None:
+            waiting.stop()
+        super().handle_exit(sig, frame)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer with a problem (RFC 9457) and never with what was sent, which gunicorn's own page would repeat."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import current_app
+from flask import current_app, request
 
-from api.waiting import Waiting
+from api.waiting import Client, Waiting
 from shared.confinement import Readers
 from shared.inference import ModelServer
 from shared.services import Services
@@ -26,3 +26,8 @@ def waiting() -> Waiting:
 
 def readers() -> Readers:
     return cast("Readers", current_app.extensions["graft.readers"])
+
+
+def client() -> Client:
+    """Who sent the request that is being answered."""
+    return Client(request.environ.get("gunicorn.socket"))

@@ -58,7 +58,7 @@ def main() -> None:
 def measured(services: Services, count: int) -> list[float]:
     database, jobs, shards = services.database, services.jobs, services.shards
     database.flushall()
-    job_id, _ = jobs.submit(NewJob(project=PROJECT, type="batch_predict", spec={}))
+    job_id = jobs.submit(NewJob(project=PROJECT, type="batch_predict", spec={}))[0].id
     claimed = jobs.claim("normal", "worker")
     if claimed is None:
         raise SystemExit("the job cannot be claimed")

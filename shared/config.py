@@ -129,7 +129,9 @@ class Settings(BaseSettings):
     model_cache_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
     """Models that one API process keeps loaded, by the bytes of their artifacts."""
     max_waiting: Annotated[int, Field(ge=0)] = 8
-    """Requests of one API process that may wait for a job at a time; keep it below the thread count."""
+    """Long polls and event streams that one API process holds at a time; keep it below the thread count."""
+    stream_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """The longest event stream; a client that wants more connects again. A key that is revoked is heard of then."""
     link_seconds: Annotated[int, Field(gt=0)] = 3600
     """How long a presigned link is good for."""
 

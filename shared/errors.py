@@ -7,6 +7,7 @@
     ├── Forbidden           403  the key lacks the scope
     ├── NotFound            404  unknown, or another project's
     ├── Conflict            409  the state of the thing does not allow it
+    ├── PreconditionFailed  412  the thing is not at the revision that the request is meant for
     ├── TooLarge            413  over a limit that the operator set
     ├── UnsupportedMedia    415  a content type nobody reads
     ├── TooMany             429  over a quota; try again later
@@ -86,6 +87,17 @@ class NotFound(GraftError):
 class Conflict(GraftError):
     status = 409
     default_code = "conflict"
+
+
+class PreconditionFailed(GraftError):
+    status = 412
+    default_code = "precondition_failed"
+
+    def __init__(self, revision: str | None) -> None:
+        """`revision` is the one that the thing has; None: there is no such thing."""
+        found = f'its ETag is "{revision}"' if revision is not None else "it does not exist"
+        super().__init__(f"nothing was done: If-Match or If-None-Match does not hold, {found}")
+        self.revision = revision
 
 
 class TooLarge(GraftError):

@@ -5,38 +5,53 @@ The API's only way to scikit-learn, and only when a model that contains trees is
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shared.contracts.models import Predictions, VersionRef
+from shared.model_cache import ModelCache
 from shared.modeling import Model, load, rows_to_batch
 from shared.models import Artifact, ModelStore
 from shared.signing import Signed, Signer
 from shared.storage import ObjectStore
 
-Key = tuple[str, str, int]
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that has been opened, and what each of its predictions needs."""
+
+    model: Model
+    schema: Mapping[str, Any]
 
 
 class ModelServer:
-    """An LRU of models, bounded by the bytes of their artifacts. A cold model is loaded once, however many ask."""
+    """Predicts with the models of all projects; those used last stay loaded."""
 
-    def __init__(self, models: ModelStore, objects: ObjectStore, signer: Signer, *, cache_bytes: int) -> None:
+    def __init__(
+        self,
+        models: ModelStore,
+        objects: ObjectStore,
+        signer: Signer,
+        *,
+        cache_bytes: int,
+        on_load: Callable[[str, str, int], None] = lambda project, name, version: None,
+    ) -> None:
+        """on_load: called with project, name and version whenever a model has been loaded."""
         self._models = models
         self._objects = objects
         self._signer = signer
-        self._cache_bytes = cache_bytes
-        self._held: OrderedDict[Key, tuple[Model, int]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._loading: dict[Key, threading.Lock] = {}
+        self._on_load = on_load
+        self._cache = ModelCache[Loaded](cache_bytes)
 
     def predict(
         self, project: str, name: str, version: int, rows: Sequence[Mapping[str, Any]], *, probabilities: bool
     ) -> Predictions:
         """Score rows. Raises InvalidInput with a pointer for each bad cell, NotFound, or BadSignature."""
-        model = self._model((project, name, version))
-        prediction = model.predict(rows_to_batch(rows, model.schema()))
+        key = (project, name, version)
+        held = self._cache.get(key, lambda: self._load(project, name, version))
+        model = held.model
+        prediction = model.predict(rows_to_batch(rows, held.schema))
         classification = model.task == "classification"
         wanted = probabilities and prediction.probabilities is not None
         return Predictions(
@@ -46,33 +61,11 @@ class ModelServer:
             classes=list(model.classes) if classification else None,
         )
 
-    def _model(self, key: Key) -> Model:
-        if (found := self._look(key)) is not None:
-            return found
-        with self._lock:
-            gate = self._loading.setdefault(key, threading.Lock())
-        with gate:
-            if (found := self._look(key)) is not None:
-                return found
-            artifact = self._models.artifact(*key)
-            model = open_artifact(artifact, self._objects.get_bytes, self._signer)
-            self._keep(key, model, artifact.bytes)
-        with self._lock:
-            self._loading.pop(key, None)
-        return model
-
-    def _look(self, key: Key) -> Model | None:
-        with self._lock:
-            if key not in self._held:
-                return None
-            self._held.move_to_end(key)
-            return self._held[key][0]
-
-    def _keep(self, key: Key, model: Model, size: int) -> None:
-        with self._lock:
-            self._held[key] = (model, size)
-            while len(self._held) > 1 and sum(size for _, size in self._held.values()) > self._cache_bytes:
-                self._held.popitem(last=False)
+    def _load(self, project: str, name: str, version: int) -> tuple[Loaded, int]:
+        artifact = self._models.artifact(project, name, version)
+        model = open_artifact(artifact, self._objects.get_bytes, self._signer)
+        self._on_load(project, name, version)
+        return Loaded(model, model.schema()), artifact.bytes
 
 
 def open_artifact(artifact: Artifact, read: Callable[[str], bytes], signer: Signer) -> Model:

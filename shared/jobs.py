@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ulid import ULID
 
-from shared import keys, queue
+from shared import keys, logs, queue
 from shared.contracts.base import from_ms
 from shared.contracts.jobs import (
     Counts,
@@ -23,18 +23,22 @@ from shared.contracts.jobs import (
     JobEvent,
     JobLinks,
     JobLogLine,
+    JobProgress,
     Progress,
     Usage,
 )
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, LostLease, NotFound, TooMany
+from shared.errors import Conflict, InvalidInput, LostLease, NotFound, Temporary, TooMany
 from shared.states import TERMINAL, JobState, sources
+
+log = logs.get(__name__)
 
 FILTERS = ("status", "type", "model", "schedule")
 """What a list of jobs can be narrowed by; each has an index of its own."""
 
 _SCAN = 200
 _MOST_LOG_LINES = 2_000
+_MOST_FOLLOWED = 100
 _JSON_FIELDS = (
     "spec",
     "progress",
@@ -108,6 +112,21 @@ class NewVersion:
     fields: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What happened to a job since an earlier look, oldest first, and where the next look goes on."""
+
+    after: str | None = None
+    """The newest event that is known."""
+    revision: str | None = None
+    state: JobState | None = None
+    events: Sequence[JobEvent] = ()
+    progress: JobProgress | None = None
+    """How far it is, if it runs and has changed since."""
+    has_more: bool = False
+    is_gone: bool = False
+
+
 Released = Literal["done", "cancel", "spent"]
 
 
@@ -140,6 +159,7 @@ class JobStore:
         self._dispatch = database.script("dispatch")
         self._forget = database.script("forget")
         self._drop_lease = database.script("drop_lease")
+        self._note_duration = database.script("note_duration")
 
     # What clients do
 
@@ -149,13 +169,14 @@ class JobStore:
         *,
         idempotency: tuple[str, str] | None = None,
         occurrence: OccurrenceCall | None = None,
-    ) -> tuple[str, bool]:
-        """Accept a job, atomically with its wake-up and with the occurrence that it is of. Returns its id and whether
-        it is a replay.
+    ) -> tuple[Job, bool]:
+        """Accept a job, atomically with its wake-up and with the occurrence that it is of. Returns it and whether it
+        is a replay.
 
         `idempotency` is (digest of the Idempotency-Key, digest of the body).
         Raises InvalidInput if the key came with another body or something the job uses is gone, TooMany over quota,
-        and Conflict if the occurrence has been decided (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
+        NotFound if the first job of the key is gone, and Conflict if the occurrence has been decided
+        (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
         """
         job_id = f"job_{ULID()}"
         project, priority = new.project, new.priority
@@ -207,10 +228,10 @@ class JobStore:
             ],
         )
         match answer:
-            case ["accepted", found]:
-                return found, False
-            case ["replayed", found]:
-                return found, True
+            case ["accepted" | "replayed" as how, [_, *_] as pairs]:
+                return to_job(dict(zip(pairs[::2], pairs[1::2], strict=True))), how == "replayed"
+            case ["replayed", _]:
+                raise NotFound("the job that this Idempotency-Key stands for is gone", code="unknown_job")
             case ["mismatch"]:
                 raise key_reused()
             case ["quota"]:
@@ -230,8 +251,13 @@ class JobStore:
 
     def get(self, project: str, job_id: str) -> Job:
         """The job as it is told. Raises NotFound, also for another project's."""
+        return self.look(project, job_id)[0]
+
+    def look(self, project: str, job_id: str) -> tuple[Job, str]:
+        """The job and its revision, of one moment. Raises as `get` does."""
         _refuse_shards(job_id)
-        return to_job(self.record(project, job_id))
+        record = self.record(project, job_id)
+        return to_job(record), record["revision"]
 
     def record(self, project: str, job_id: str) -> dict[str, str]:
         """The raw hash."""
@@ -321,18 +347,38 @@ class JobStore:
         entries = self._redis.xrange(
             keys.job_events(project, job_id), min=f"({after}" if after else "-", count=limit + 1
         )
-        found = [
-            JobEvent(
-                id=entry_id,
-                event=fields["event"],
-                state=JobState(fields["state"]),
-                attempt=int(fields["attempt"]),
-                reason=fields["reason"],
-                at=from_ms(int(entry_id.partition("-")[0])),
-            )
-            for entry_id, fields in entries
-        ]
+        found = [_to_event(entry_id, fields) for entry_id, fields in entries]
         return found[:limit], len(found) > limit
+
+    def follow(self, project: str, job_id: str, seen: Following) -> Following:
+        """What is new since that look. A job that is forgotten meanwhile `is_gone`; raises NotFound for the first look.
+
+        Job and events are of one moment, so a state that is terminal comes with the event that made it so.
+        """
+        _refuse_shards(job_id)
+        job = keys.job(project, job_id)
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(job, "status", "revision")
+            pipe.xrange(
+                keys.job_events(project, job_id),
+                min=f"({seen.after}" if seen.after else "-",
+                count=_MOST_FOLLOWED + 1,
+            )
+            (status, revision), entries = pipe.execute()
+        if status is None:
+            if seen.revision is None:
+                raise NotFound(f"there is no job {job_id}", code="unknown_job")
+            return Following(after=seen.after, revision=seen.revision, is_gone=True)
+        events = [_to_event(entry_id, fields) for entry_id, fields in entries[:_MOST_FOLLOWED]]
+        changed = status == JobState.RUNNING and revision != seen.revision
+        return Following(
+            after=events[-1].id if events else seen.after,
+            revision=revision,
+            state=JobState(status),
+            events=events,
+            progress=_job_progress(self._redis.hgetall(job)) if changed else None,
+            has_more=len(entries) > _MOST_FOLLOWED,
+        )
 
     def logs(
         self, project: str, job_id: str, *, after: str | None, limit: int
@@ -455,7 +501,15 @@ class JobStore:
         )
         if answer == "lost":
             raise _lost(lease)
+        self._learn_duration(project, job_id)
         return int(number)
+
+    def _learn_duration(self, project: str, job_id: str) -> None:
+        """For estimates alone, so that the end of a job does not depend on it."""
+        try:
+            self._note_duration(keys=[keys.job(project, job_id), keys.DURATIONS])
+        except Temporary:
+            log.info("duration_not_noted", job_id=job_id)
 
     def release(
         self,
@@ -631,6 +685,27 @@ def decode(record: Mapping[str, str], names: Iterable[str] = _JSON_FIELDS) -> di
     """The JSON fields of a hash, parsed; the others as they are."""
     chosen = frozenset(names)
     return {name: json.loads(value) if name in chosen else value for name, value in record.items()}
+
+
+def _to_event(entry_id: str, fields: Mapping[str, str]) -> JobEvent:
+    return JobEvent(
+        id=entry_id,
+        event=fields["event"],
+        state=JobState(fields["state"]),
+        attempt=int(fields["attempt"]),
+        reason=fields["reason"],
+        at=from_ms(int(entry_id.partition("-")[0])),
+    )
+
+
+def _job_progress(record: Mapping[str, str]) -> JobProgress | None:
+    """How far a running job is; None if it runs no more or has not said yet."""
+    if record.get("status") != JobState.RUNNING:
+        return None
+    job = to_job(record)
+    if job.progress is None:
+        return None
+    return JobProgress(attempt=job.attempt, progress=job.progress, counts=job.counts)
 
 
 def to_job(record: Mapping[str, str]) -> Job:

@@ -12,6 +12,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:jobs                     zset    the project's jobs
     graft:p:P:jobs:<field>:<value>     zset    the same, by status, type, model or schedule
     graft:p:P:idempotency:<digest>     hash    the job or schedule that an Idempotency-Key stands for
+    graft:p:P:idempotency:<digest>:hold string who is being accepted under it, for half a minute at most
     graft:p:P:dataset:<id>             hash
     graft:p:P:dataset:<id>:users       set     live jobs that read it
     graft:p:P:datasets                 zset
@@ -42,6 +43,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
     graft:workers                      hash    each worker's last sign of life
+    graft:durations                    hash    how long jobs of each type took lately, in milliseconds
 
 `graft:delayed`, `graft:leases` and `graft:schedules` span projects: their members are `P/<id>`. Wherever a job's id
 stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from
@@ -65,6 +67,7 @@ DELAYED: Final = "graft:delayed"
 LEASES: Final = "graft:leases"
 SCHEDULES: Final = "graft:schedules"
 WORKERS: Final = "graft:workers"
+DURATIONS: Final = "graft:durations"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
 RATES: Final = "graft:rates"
@@ -109,6 +112,10 @@ def jobs(project: str) -> str:
 
 def idempotency(project: str, digest: str) -> str:
     return f"graft:p:{project}:idempotency:{digest}"
+
+
+def idempotency_hold(project: str, digest: str) -> str:
+    return f"{idempotency(project, digest)}:hold"
 
 
 def ready(queue: str) -> str:

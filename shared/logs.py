@@ -10,6 +10,7 @@ import logging
 import logging.config
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -34,6 +35,9 @@ def configure(level: str = "INFO", **fields: str) -> None:
         _mask,
     ]
     renderer = structlog.processors.JSONRenderer()
+    # What no line of ours shows need not be found out for each (Logging HOWTO, "Optimization").
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.config.dictConfig(
         {
             "version": 1,
@@ -72,6 +76,11 @@ def bind(**fields: Any) -> Iterator[None]:
 
 def _mask(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name in event:
-        if any(word in name.lower() for word in _SECRET_WORDS):
+        if _is_secret(name):
             event[name] = "***"
     return event
+
+
+@lru_cache(1024)
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_WORDS)

@@ -106,7 +106,10 @@ class ModelStore:
             return name, int(version)
         name, _, number = ref.partition(":")
         if not number:
-            return name, self.get(project, name).latest_version
+            latest = self._redis.hget(keys.model(project, name), "latest_version")
+            if latest is None:
+                raise _unknown(name)
+            return name, int(latest)
         if self._redis.zscore(keys.model_versions(project, name), number) is None:
             raise _unknown_version(name, int(number))
         return name, int(number)

@@ -10,8 +10,10 @@ from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
+from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
 from shared.models import ModelStore
+from shared.queue_places import QueuePlaces
 from shared.rates import Rates
 from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
@@ -41,6 +43,8 @@ class Services:
     api_keys: ApiKeyStore
     rates: Rates
     usage: UsageStore
+    idempotency: IdempotencyStore
+    places: QueuePlaces
 
 
 def build(settings: Settings) -> Services:
@@ -70,6 +74,8 @@ def build(settings: Settings) -> Services:
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
         rates=Rates(redis),
         usage=UsageStore(redis),
+        idempotency=IdempotencyStore(redis),
+        places=QueuePlaces(redis),
     )
 
 

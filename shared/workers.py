@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from shared import keys
 from shared.database import Database
 
+ALIVE_MS = 15_000
+"""Who has been heard of within that time is thought to work."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:

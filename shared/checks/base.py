@@ -37,9 +37,10 @@ class Checks:
         self.errors.extend(error.errors)
 
     def dataset(self, dataset_id: str, pointer: str) -> Dataset | None:
+        """As it was last seen: whether it is still there is decided when the job is accepted."""
         self.uses.append(datasets.used(self.project, dataset_id, pointer))
         try:
-            return self.services.datasets.get(self.project, dataset_id)
+            return self.services.datasets.recall(self.project, dataset_id)
         except NotFound as error:
             self.wrong(pointer, error.message)
             return None

@@ -133,8 +133,16 @@ class JobLinks(Record):
     output: str | None = None
 
 
+class QueuePlace(Record):
+    """Where a queued job stands in line: `position` 1 is next. `estimated_start_at` is null if it cannot be known."""
+
+    position: int
+    ahead: int
+    estimated_start_at: Time | None = None
+
+
 class Job(Record):
-    """A job as the API tells it."""
+    """A job as the API tells it. `queue` is told of one that is queued, when it alone is looked at."""
 
     id: str
     type: JobType
@@ -158,6 +166,7 @@ class Job(Record):
     metadata: dict[str, JsonValue] = {}
     parent: str | None = None
     schedule: str | None = None
+    queue: QueuePlace | None = None
     links: JobLinks
 
 
@@ -170,6 +179,14 @@ class JobEvent(Record):
     attempt: int
     reason: str
     at: Time
+
+
+class JobProgress(Record):
+    """How far an attempt is, as a stream of events tells it."""
+
+    attempt: int
+    progress: Progress
+    counts: Counts | None = None
 
 
 class JobPage(Page[Job]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SkipValidation
 
 from shared.contracts.base import Body, Description, Page, Record, Tags, Time
 
@@ -105,7 +105,8 @@ class Lineage(Record):
 class PredictBody(Body):
     """Rows to score: one object per row, a value for each column of the model's input schema."""
 
-    rows: Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
+    rows: Annotated[list[Annotated[dict[str, JsonValue], SkipValidation]], Field(min_length=1)]
+    """Checked against the model's schema by `shared.modeling.rows`, cell by cell."""
     probabilities: bool = False
 
 

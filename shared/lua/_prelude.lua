@@ -24,6 +24,15 @@ local function touch(job)
   redis.call('HINCRBY', job, 'revision', 1)
 end
 
+-- Whether a change is meant for the thing as it is (RFC 9110, section 13.1). `current` is its revision, false or nil if
+-- there is no such thing; the conditions are as `shared.conditions` has them.
+local function meets(current, if_match, if_none_match)
+  local function names(revisions)
+    return current and (revisions == '*' or string.find(revisions, '"' .. current .. '"', 1, true))
+  end
+  return (if_match == '' or names(if_match)) and not (if_none_match ~= '' and names(if_none_match))
+end
+
 -- Append to the event log of a job. Its length is capped so that no job can fill the memory. Shards have none ('').
 local function record(events, event, state, attempt, reason)
   if events == '' then return end

@@ -6,15 +6,17 @@
 -- ARGV  1 job id  2 project  3 most live jobs  4 digest of the body ('' without an Idempotency-Key)
 --       5 seconds to keep it  6 wake-up  7 n_indexes  8 n_uses  9 n_fields  then field, value of the hash,
 --       then the occurrence's arguments
--- Returns {'accepted', id} | {'replayed', id} | {'mismatch'} | {'quota'} | {'gone', position of the missing record}
---         | {'decided'} (the occurrence is not this caller's to decide any more) | {'overlaps'}
+-- Returns {'accepted', the hash} | {'replayed', the hash} | {'mismatch'} | {'quota'}
+--         | {'gone', position of the missing record} | {'overlaps'}
+--         | {'decided'} (the occurrence is not this caller's to decide any more)
 local id, project, digest = ARGV[1], ARGV[2], ARGV[4]
 local job, idempotency = KEYS[1], KEYS[8]
 
-if redis.call('EXISTS', job) == 1 then return {'accepted', id} end  -- the client sent this very call again
+-- The client sent this very call again.
+if redis.call('EXISTS', job) == 1 then return {'accepted', redis.call('HGETALL', job)} end
 if digest ~= '' then
   local seen = redis.call('HMGET', idempotency, 'digest', 'job')
-  if seen[1] == digest then return {'replayed', seen[2]} end
+  if seen[1] == digest then return {'replayed', redis.call('HGETALL', string.sub(job, 1, -#id - 1) .. seen[2])} end
   if seen[1] then return {'mismatch'} end
 end
 local first_use = 10 + tonumber(ARGV[7])
@@ -49,4 +51,4 @@ end
 if occurrence then decide(occurrence, 'job', id) end
 make_ready(KEYS[5], KEYS[6], project, id)
 redis.call('LPUSH', KEYS[7], ARGV[6])
-return {'accepted', id}
+return {'accepted', redis.call('HGETALL', job)}

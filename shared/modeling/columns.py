@@ -29,6 +29,8 @@ ARROW_TYPES: dict[ColumnType, Any] = {
     "datetime": pa.timestamp("us", tz="UTC"),
 }
 
+_DOUBLE = pa.float64()
+
 MISSING = -1
 UNSEEN = -2
 
@@ -55,9 +57,12 @@ def column_type(arrow: Any) -> ColumnType | None:
 
 def column(table: Table, name: str) -> Any:
     """The column of that name. Raises KeyError when there is none; the first one when there are several."""
-    index = table.schema.names.index(name) if name in table.schema.names else None
-    if index is None:
-        raise KeyError(name)
+    index = table.schema.get_field_index(name)
+    if index < 0:  # there is none, or more than one
+        names = table.schema.names
+        if name not in names:
+            raise KeyError(name)
+        index = names.index(name)
     return table.column(index)
 
 
@@ -101,6 +106,8 @@ def _by_chunk(values: Any, convert: Any) -> Vector:
 
 def _numbers(chunk: Any) -> Vector:
     kind = chunk.type
+    if kind == _DOUBLE:  # most columns, and one row of an online prediction has many
+        return _finite(chunk.to_numpy(zero_copy_only=False, writable=False).copy())
     if pa.types.is_null(kind):
         return np.full(len(chunk), np.nan)
     if pa.types.is_dictionary(kind):
@@ -109,10 +116,15 @@ def _numbers(chunk: Any) -> Vector:
         raise TypeError(f"{kind} is not a numeric column")
     if pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
         chunk = chunk.cast(pa.int8() if pa.types.is_boolean(kind) else pa.float64())
-    out: Vector = chunk.to_numpy(zero_copy_only=False).astype(np.float64)
-    if not np.isfinite(out).all():
-        out[~np.isfinite(out)] = np.nan
-    return out
+    return _finite(chunk.to_numpy(zero_copy_only=False).astype(np.float64))
+
+
+def _finite(values: Vector) -> Vector:
+    """The same array, with NaN for what is not finite."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        values[~finite] = np.nan
+    return values
 
 
 def _instants(chunk: Any) -> Vector:

@@ -23,9 +23,10 @@ import pyarrow as pa
 from graft.stack import RunningServer, ports, services, start_object_store, start_redis
 from shared import services as composition
 from shared.config import Settings
-from tests.chaos.invariants import check_invariants
+from shared.services import Services
+from tests.chaos.invariants import PROJECT, check_invariants
 from tests.chaos.proxy import Proxy
-from tests.chaos.rig import GRACE_SECONDS, LEASE_SECONDS, TIMES
+from tests.chaos.rig import GRACE_SECONDS, LEASE_SECONDS, TIMES, Worker
 from tests.e2e import tables
 from tests.e2e.test_batch_prediction import fetched
 from tests.support.client import PARQUET, Graft, Json, train_body
@@ -63,9 +64,9 @@ class Host:
         ):
             subprocess.run([*self._inside, "ip", *command], check=True)
 
-    def worker(self, directory: Path, settings: dict[str, str]) -> RunningServer:
+    def worker(self, directory: Path, settings: dict[str, str]) -> Worker:
         service = services.worker_service(directory, 1, {**settings, **TIMES}, grace_seconds=GRACE_SECONDS)
-        return RunningServer(dataclasses.replace(service, argv=(*self._inside, *service.argv)))
+        return Worker(dataclasses.replace(service, argv=(*self._inside, *service.argv)))
 
     def pull_cable(self) -> None:
         _ip("link", "set", self._cable, "down")
@@ -105,7 +106,8 @@ def play(directory: Path, rows: int) -> Json:
         graft = stack.enter_context(Graft(api.url, "the-key"))
         job_id = graft.submit(_batch(graft, rows)).json()["id"]
         eventually(lambda: _scored(graft, job_id) >= 3_000)
-        hosts[1].pull_cable()
+        built = composition.build(_own(settings))
+        _cut_off_at_a_shard(hosts[1], workers[1], built, job_id)
         cut_at = time.monotonic()
         eventually(lambda: "shard_requeued" in _events(graft, job_id), 60)
         taken_after = time.monotonic() - cut_at
@@ -115,8 +117,7 @@ def play(directory: Path, rows: int) -> Json:
         found = [] if job["status"] != "succeeded" else fetched(graft.output(job_id))["number"].to_pylist()
         lines = graft.get(f"/v1/jobs/{job_id}/logs", params={"limit": 100}).json()["data"]
         started = [line["fields"]["worker"] for line in lines if line["message"] == "attempt_started"]
-        own = {name.removeprefix("GRAFT_").lower(): value for name, value in settings.items()}
-        check_invariants(composition.build(Settings.model_validate(own)), [job_id])
+        check_invariants(built, [job_id])
         return {
             "status": job["status"],
             "rows_once_in_order": found == list(range(rows)),
@@ -124,6 +125,24 @@ def play(directory: Path, rows: int) -> Json:
             "requeued": _events(graft, job_id).count("shard_requeued"),
             "seconds_until_the_shard_was_taken": round(taken_after, 1),
         }
+
+
+def _own(settings: dict[str, str]) -> Settings:
+    return Settings.model_validate({name.removeprefix("GRAFT_").lower(): v for name, v in settings.items()})
+
+
+def _cut_off_at_a_shard(host: Host, worker: Worker, built: Services, job_id: str) -> None:
+    """Pull the cable, but not between two shards: then the worker would have none to lose."""
+
+    def cut() -> bool:
+        host.pull_cable()
+        shards = built.shards.records(PROJECT, job_id)
+        if any(s["status"] == "running" and s["worker"] == worker.known_as for s in shards):
+            return True
+        host.plug_in()
+        return False
+
+    eventually(cut, 60, every=0.2)
 
 
 def _batch(graft: Graft, rows: int) -> Json:

@@ -44,7 +44,7 @@ def documented() -> dict[str, str]:
     return {
         f"{method} {path}": scope
         for scope, cells in rows
-        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/v1/[^`]*)`", cells)
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`]*)`", cells)
     }
 
 

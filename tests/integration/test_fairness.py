@@ -36,7 +36,7 @@ def jobs(services: Services) -> JobStore:
 
 
 def submit(jobs: JobStore, project: str, **changes: Any) -> str:
-    return jobs.submit(NewJob(**{"project": project, "type": "train", "spec": {}, **changes}))[0]
+    return jobs.submit(NewJob(**{"project": project, "type": "train", "spec": {}, **changes}))[0].id
 
 
 def claim(jobs: JobStore, priority: str = "normal") -> Lease:

@@ -456,7 +456,8 @@ class JobHistory(RuleBasedStateMachine):
         seen = self.replies.get((project, idempotency[0])) if idempotency else None
         if seen and idempotency:
             if seen[0] == idempotency[1]:
-                assert self._unchanged(call) == (seen[1], True)
+                again, replayed = self._unchanged(call)
+                assert (again.id, replayed) == (seen[1], True)
             else:
                 self._refused(InvalidInput, call)
         elif sum(job.project == project for job in self._live()) >= MOST_LIVE_JOBS:
@@ -464,13 +465,14 @@ class JobHistory(RuleBasedStateMachine):
         elif dataset and (project, dataset) not in self.datasets:
             self._refused(InvalidInput, call)
         else:
-            job_id, replayed = call()
+            accepted, replayed = call()
             assert not replayed
-            job = _Expected(keys.member(project, job_id), priority, max_attempts, dataset)
+            assert accepted == self.store.get(project, accepted.id)
+            job = _Expected(keys.member(project, accepted.id), priority, max_attempts, dataset)
             assert job.member not in self.jobs
             self.jobs[job.member] = job
             if idempotency:
-                self.replies[project, idempotency[0]] = (idempotency[1], job_id)
+                self.replies[project, idempotency[0]] = (idempotency[1], accepted.id)
             self._make_ready(job)
 
     @precondition(lambda self: self.jobs)

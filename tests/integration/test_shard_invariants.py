@@ -111,7 +111,7 @@ class ShardHistory(RuleBasedStateMachine):
     def split_a_job(self, count: int, scored: int) -> None:
         """The first `scored` of its shards were scored by the job that it retries."""
         new = NewJob(project=PROJECT, type="batch_predict", spec={}, max_attempts=MAX_ATTEMPTS)
-        job_id, _ = self.store.submit(new)
+        job_id = self.store.submit(new)[0].id
         while True:
             claimed = self.store.claim("normal", "worker")
             assert claimed is not None

@@ -120,7 +120,7 @@ def test_an_expired_job_goes_with_its_output_and_its_entries(impatient: Services
 
 
 def test_a_live_job_and_a_dataset_are_never_swept(impatient: Services) -> None:
-    job_id, _ = impatient.jobs.submit(NewJob(project="default", type="train", spec={}))
+    job_id = impatient.jobs.submit(NewJob(project="default", type="train", spec={}))[0].id
     kept = keys.dataset_object("default", "ds_1", "csv")
     gone = keys.dataset_object("default", "ds_2", "csv")
     foreign = "somebody/elses/file"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.errors import InvalidInput
 from shared.modeling import rows_to_batch
-from shared.modeling.rows import MAX_ERRORS
+from shared.modeling.rows import MAX_ERRORS, _checked, _columns
 
 SCHEMA = {
     "inputs": [
@@ -99,3 +102,39 @@ def test_errors_are_bounded():
 
 def test_no_rows_are_an_empty_batch():
     assert rows_to_batch([], SCHEMA).num_rows == 0
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**65), 2**65),
+    st.floats(),
+    st.sampled_from(["2024-01-02", "2024-01-02T03:00:00Z", "2024-13-02", "\ud800", "x", ""]),
+    st.just([1]),
+)
+ROWS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({name: st.one_of(st.just(value), CELLS) for name, value in GOOD.items()}),
+        st.fixed_dictionaries({}, optional={name: st.just(value) for name, value in GOOD.items()}),
+        st.just(dict(GOOD)),
+        st.just({**GOOD, "more": 1}),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(ROWS)
+def test_columns_that_are_read_at_once_are_those_that_are_read_cell_by_cell(rows: list[dict]) -> None:
+    at_once = _columns(rows, SCHEMA["inputs"])
+    try:
+        one_by_one = _checked(rows, SCHEMA["inputs"], "/rows")
+    except InvalidInput:
+        assert at_once is None
+    else:
+        assert at_once is None or all(map(pa.Array.equals, at_once, one_by_one))
+
+
+def test_good_rows_are_read_at_once() -> None:
+    assert _columns([GOOD, {**GOOD, "age": None, "a/b~c": None, "day": None}], SCHEMA["inputs"]) is not None

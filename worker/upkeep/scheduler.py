@@ -138,8 +138,8 @@ class _Round:
             at_ms=self.now_ms,
             alone=standing.body.overlap != "allow",
         )
-        job_id, _ = services.jobs.submit(new, occurrence=services.schedules.call(standing, decision))
-        log.info("occurrence_submitted", **self._named(attempt), job_id=job_id)
+        job, _ = services.jobs.submit(new, occurrence=services.schedules.call(standing, decision))
+        log.info("occurrence_submitted", **self._named(attempt), job_id=job.id)
         return True
 
     def _overlaps(self, attempt: _Attempt) -> bool:

@@ -1,0 +1,141 @@
+"""What this API has predicted, for Prometheus: requests, rows and seconds of each model version.
+
+Every process counts into files of its own (prometheus_client's multiprocess mode), and any of them answers for all.
+`api.gunicorn_conf` makes the folder, and has what a child counted kept when the child is gone. Without the folder a
+process answers for itself.
+
+The number of label sets is bounded: a process that has counted `MAX_VERSIONS` versions counts further ones together.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from apiflask import APIBlueprint
+from flask import Response
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from api.auth import asking, needs
+from shared.errors import GraftError
+
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+MAX_VERSIONS: Final = 200
+OTHERS: Final = "_others"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_ANSWER: Final[dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]] = {
+    200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}
+}
+
+blueprint = APIBlueprint("metrics", __name__, tag="Operations")
+
+_LABELS: Final = ("project", "model", "version")
+_REQUESTS = Counter(
+    "graft_predict_requests", "Online predictions asked for, by how they ended.", [*_LABELS, "outcome"]
+)
+_ROWS = Counter("graft_predict_rows", "Rows that were predicted online.", _LABELS)
+_SECONDS = Histogram(
+    "graft_predict_seconds",
+    "Time from the resolved model to its prediction, loading included.",
+    _LABELS,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+_LOADS = Counter("graft_model_loads", "Models that were fetched and opened to predict online.", _LABELS)
+_seen: set[tuple[str, str, str]] = set()
+_seen_lock = threading.Lock()
+
+
+@blueprint.get("/metrics")
+@needs("admin")
+@blueprint.doc(responses=_ANSWER)
+def show() -> Response:
+    """Counters of online prediction, of the key's project; the operator's key sees all projects."""
+    principal = asking()
+    registry = CollectorRegistry()
+    registry.register(_Shown(None if principal.is_operator else principal.project))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE)
+
+
+@contextmanager
+def predicting(project: str, model: str, version: int, rows: int) -> Iterator[None]:
+    """Count one prediction, however it ends."""
+    labels = _bounded(project, model, str(version))
+    started, outcome = time.perf_counter(), "failed"
+    try:
+        yield
+        outcome = "succeeded"
+        _ROWS.labels(*labels).inc(rows)
+    except GraftError as error:
+        outcome = "refused" if error.status < 500 else "failed"
+        raise
+    finally:
+        _SECONDS.labels(*labels).observe(time.perf_counter() - started)
+        _REQUESTS.labels(*labels, outcome).inc()
+
+
+def count_load(project: str, model: str, version: int) -> None:
+    _LOADS.labels(*_bounded(project, model, str(version))).inc()
+
+
+def bury(pid: int, folder: Path) -> None:
+    """Add what a dead process counted to what the dead have counted, and remove its files.
+
+    Counters must not fall, and files must not grow in number with every child that is replaced.
+    """
+    with _locked(folder):
+        for path in folder.glob(f"*_{pid}.db"):
+            kind = path.name.removesuffix(f"_{pid}.db")
+            if kind in ("counter", "histogram"):
+                total = MmapedDict(str(folder / f"{kind}_dead.db"))
+                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):
+                    total.write_value(key, total.read_value(key)[0] + value, 0.0)
+                total.close()
+            path.unlink()
+
+
+class _Shown:
+    """A collector of our metrics that leaves out other projects'."""
+
+    def __init__(self, project: str | None) -> None:
+        self._project = project
+
+    def collect(self) -> Iterator[Metric]:
+        folder = os.environ.get(FOLDER)
+        if folder:
+            with _locked(Path(folder)):
+                found = list(MultiProcessCollector(None, path=folder).collect())
+        else:
+            found = [metric for metric in REGISTRY.collect() if metric.name.startswith("graft_")]
+        for metric in found:
+            if self._project is not None:
+                metric.samples = [
+                    sample for sample in metric.samples if sample.labels.get("project") == self._project
+                ]
+            yield metric
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """So that nobody reads what a dead process counted twice, or not at all."""
+    with (folder / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _bounded(project: str, model: str, version: str) -> tuple[str, str, str]:
+    labels = (project, model, version)
+    with _seen_lock:
+        if labels not in _seen and len(_seen) >= MAX_VERSIONS:
+            return (OTHERS, OTHERS, "")
+        _seen.add(labels)
+    return labels

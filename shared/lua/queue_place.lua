@@ -1,0 +1,46 @@
+-- How many jobs and shards a queued job waits for, queue by queue, if nothing else comes: all that lie in queues before its
+-- own, and in its own those whose turn comes first. There the projects take turns (claim.lua): of a project that is before
+-- the job's own as many go first as of its own, and the one that takes its turn with it.
+--
+-- KEYS  1 job  2.. ready of each queue, the first served first
+-- ARGV  1 project  2 job id  3 most projects of a queue that are counted  4 template of a project's ready set (%s queue and
+--       project)  5.. names of the queues
+-- Returns {revision, count, …}, a count for each queue up to the job's own; {revision} if it is in no line or the line has
+--         too many projects
+local project, id, most, template = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local held = redis.call('HMGET', KEYS[1], 'revision', 'status', 'priority')
+local revision, status, own = held[1], held[2], held[3]
+if status ~= 'queued' then return {revision} end
+
+local function line_of(queue, name)
+  local projects = redis.call('ZRANGE', queue, 0, most)
+  if #projects > most then return nil end
+  local lengths = {}
+  for n, other in ipairs(projects) do lengths[n] = redis.call('ZCARD', string.format(template, name, other)) end
+  return projects, lengths
+end
+
+local answer = {revision}
+for n = 2, #KEYS do
+  local name, count = ARGV[3 + n], 0
+  local projects, lengths = line_of(KEYS[n], name)
+  if not projects then return {revision} end
+  if name ~= own then
+    for _, length in ipairs(lengths) do count = count + length end
+    answer[n] = count
+  else
+    local before = redis.call('ZRANK', string.format(template, name, project), id)
+    if not before then return {revision} end
+    local turns = before + 1
+    for place, other in ipairs(projects) do
+      if other == project then
+        count, turns = count + before, before
+      else
+        count = count + math.min(lengths[place], turns)
+      end
+    end
+    answer[n] = count
+    return answer
+  end
+end
+return {revision}
