@@ -9,9 +9,11 @@ ConnectionFailed
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -53,17 +55,16 @@ class Connection:
     """One HTTP client with one key. A context manager."""
 
     def __init__(self, url: str, key: str) -> None:
-        try:
-            self._http = httpx.Client(
-                base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT_SECONDS
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise BadSettings("the URL or the key cannot be used", str(error).split("'")[0]) from None
-        if self._http.base_url.scheme not in {"http", "https"} or not self._http.base_url.host:
+        if not re.fullmatch(r"[!-~]+", key):
+            raise BadSettings("the key holds characters that no key has", "check GRAFT_API_KEY")
+        if not _is_address(url):
             raise BadSettings(
                 f"{url} is no URL of an API", "GRAFT_URL should look like https://graft.example.org"
             )
         self._url = url
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT_SECONDS
+        )
 
     @classmethod
     def from_environment(cls) -> Connection:
@@ -115,6 +116,15 @@ class Connection:
             return Unreachable(f"{self._url} cannot answer now: {detail}", "try again in a moment")
         errors = {str(error["pointer"]): str(error["detail"]) for error in problem.get("errors") or ()}
         return Refused(detail, status=response.status_code, code=code, errors=errors)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        httpx.URL(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 def _parsed(response: httpx.Response) -> Any:

@@ -18,7 +18,7 @@ from graft.commands.telling import connected, say, table
 app = typer.Typer(help="API keys: who may do what. Needs a key with the scope admin.", no_args_is_help=True)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_LONGEST = timedelta(days=100 * 366)
+_LONGEST_SECONDS = 100 * 366 * 86_400
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the API's answer as JSON.")]
 _Project = Annotated[
@@ -123,10 +123,10 @@ def _moment(text: str | None) -> str | None:
 
 def _duration(text: str, option: str) -> timedelta:
     parts = re.fullmatch(r"(\d{1,9})([smhdw])", text)
-    length = timedelta(seconds=int(parts[1]) * _UNITS[parts[2]]) if parts else None
-    if length is None or length > _LONGEST:
+    seconds = int(parts[1]) * _UNITS[parts[2]] if parts else None
+    if seconds is None or seconds > _LONGEST_SECONDS:
         raise typer.BadParameter("should be a length of time like 90d, 12h or 30m", param_hint=option)
-    return length
+    return timedelta(seconds=seconds)
 
 
 def _cell(value: object) -> str:
