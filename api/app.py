@@ -18,12 +18,14 @@ from pydantic_core import from_json
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
+    aliases,
     auth,
     datasets,
     health,
     jobs,
     keys,
     limiting,
+    lineage,
     metrics,
     models,
     openapi,
@@ -71,6 +73,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         built.objects,
         built.signer,
         cache_bytes=settings.model_cache_bytes,
+        allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
     )
     app.extensions["graft.readers"] = _readers(settings)
@@ -80,7 +83,20 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
-    for module in (datasets, jobs, models, reports, predictions, schedules, keys, usage, health, metrics):
+    for module in (
+        datasets,
+        jobs,
+        models,
+        aliases,
+        lineage,
+        reports,
+        predictions,
+        schedules,
+        keys,
+        usage,
+        health,
+        metrics,
+    ):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
     return app

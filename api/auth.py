@@ -34,8 +34,10 @@ class Principal:
     project: str
     scopes: frozenset[Scope]
     is_operator: bool = False
-    key: str = ""
-    """Which key it was, in words that tell nothing of its secret."""
+    key_id: str | None = None
+    """Of a stored key; a configured one has no id."""
+    label: str = ""
+    """What tells a configured key from the others."""
 
 
 class Keyring:
@@ -52,7 +54,7 @@ class Keyring:
             if is_operator:
                 project, key = DEFAULT_PROJECT, entry
             name = f"configured-{len(self._known)}"
-            self._known.append((_digest(key), Principal(project, frozenset(SCOPES), is_operator, name)))
+            self._known.append((_digest(key), Principal(project, frozenset(SCOPES), is_operator, label=name)))
 
     def find(self, key: str) -> Principal | None:
         digest, found = _digest(key), None
@@ -123,7 +125,7 @@ def _principal(text: str, keyring: Keyring, stored: ApiKeyStore) -> Principal | 
     if principal := keyring.find(text):
         return principal
     grant = stored.verify(text)
-    return Principal(grant.project, grant.scopes, key=text.partition(".")[0]) if grant else None
+    return Principal(grant.project, grant.scopes, key_id=grant.key_id) if grant else None
 
 
 def _digest(key: str) -> bytes:

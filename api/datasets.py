@@ -20,6 +20,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from api.auth import needs, project
 from api.parameters import PageQuery, Query, page
+from api.preconditions import tagged, unchanged
 from api.wiring import readers, services
 from shared import datasets, keys, storage
 from shared.contracts.base import Page
@@ -92,10 +93,11 @@ def list_datasets(query: PageQuery) -> Page[Dataset]:
 @blueprint.get("/<dataset_id>")
 @needs("read")
 @blueprint.output(Dataset)
-@blueprint.doc(responses=[404])
-def get_dataset(dataset_id: str) -> Dataset:
+@blueprint.doc(responses={304: "The dataset is as `If-None-Match` says: it never changes.", 404: "", 412: ""})
+def get_dataset(dataset_id: str) -> Response:
     """Look at a dataset."""
-    return services().datasets.get(project(), dataset_id)
+    found = services().datasets.get(project(), dataset_id)
+    return unchanged(found.id) or tagged(Response(found.model_dump_json(), mimetype=_JSON), found.id)
 
 
 @blueprint.get("/<dataset_id>/preview")

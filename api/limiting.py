@@ -49,7 +49,10 @@ class Limiter:
     def admit(self) -> None:
         """Count the request. Raises TooMany if it is one too many for its key or its project."""
         principal = asking()
-        for limit, who in ((self._key, principal.key), (self._project, principal.project)):
+        for limit, who in (
+            (self._key, principal.key_id or principal.label),
+            (self._project, principal.project),
+        ):
             if limit.a_minute:
                 verdict = self._meter.admit(limit, who)
                 if verdict.retry_after:

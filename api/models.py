@@ -1,81 +1,90 @@
-"""The registry over HTTP: models, versions, aliases, lineage, and the artifact itself."""
+"""The registry over HTTP: models, versions, and the artifact itself. `api.aliases` has the names that move."""
 
 from __future__ import annotations
 
 import re
 
 from apiflask import APIBlueprint
-from flask import Response, redirect
+from flask import Response, redirect, request
 
 from api.auth import needs, project
-from api.parameters import NumberedQuery, PageQuery, page
+from api.parameters import TAG_PATTERN, ModelsQuery, NumberedQuery, page
+from api.preconditions import condition, digested, tagged, unchanged
 from api.wiring import services
-from shared.contracts.base import NAME_PATTERN, Page
-from shared.contracts.models import (
-    Alias,
-    AliasBody,
-    AliasChange,
-    AliasChangePage,
-    Lineage,
-    Model,
-    ModelPage,
-    ModelPatch,
-    ModelVersion,
-    ModelVersionPage,
-)
+from shared.contracts.base import Page
+from shared.contracts.models import Model, ModelPage, ModelPatch, ModelVersion, ModelVersionPage
 from shared.errors import InvalidInput
 
 blueprint = APIBlueprint("models", __name__, url_prefix="/v1/models", tag="Models")
 
+_AS_SEEN = {304: "It is as `If-None-Match` says.", 404: "", 412: ""}
+
 
 @blueprint.get("")
 @needs("read")
-@blueprint.input(PageQuery, location="query", arg_name="query")
+@blueprint.input(ModelsQuery, location="query", arg_name="query")
 @blueprint.output(ModelPage)
-def list_models(query: PageQuery) -> Page[Model]:
-    """List models by name."""
-    found, more = services().models.page(project(), limit=query.limit, after=query.after)
+def list_models(query: ModelsQuery) -> Page[Model]:
+    """List models by name: all, or those whose latest version is of a task, or that have all of the tags given."""
+    found, more = services().models.page(
+        project(), limit=query.limit, after=query.after, task=query.task, tags=_tags()
+    )
     return page(found, more, found[-1].name if found else None)
 
 
 @blueprint.get("/<name>")
 @needs("read")
 @blueprint.output(Model)
-@blueprint.doc(responses=[404])
-def get_model(name: str) -> Model:
-    """Look at a model."""
-    return services().models.get(project(), name)
+@blueprint.doc(responses=_AS_SEEN)
+def get_model(name: str) -> Response:
+    """Look at a model. Its ETag changes with its description and tags, with its aliases and with every version."""
+    owner = project()
+    return unchanged(services().models.revision(owner, name)) or _answer(services().models.get(owner, name))
 
 
 @blueprint.patch("/<name>")
 @needs("submit")
 @blueprint.input(ModelPatch, arg_name="body")
 @blueprint.output(Model)
-@blueprint.doc(responses=[404])
-def update_model(name: str, body: ModelPatch) -> Model:
+@blueprint.doc(responses=[404, 412])
+def update_model(name: str, body: ModelPatch) -> Response:
     """Change a model's description or tags; what is left out stays."""
     changes = body.model_dump(exclude_unset=True, exclude_none=True)
-    return services().models.update(project(), name, changes)
+    return _answer(services().models.update(project(), name, changes, condition=condition()))
 
 
 @blueprint.get("/<name>/versions")
 @needs("read")
 @blueprint.input(NumberedQuery, location="query", arg_name="query")
 @blueprint.output(ModelVersionPage)
-@blueprint.doc(responses=[404])
-def list_versions(name: str, query: NumberedQuery) -> Page[ModelVersion]:
-    """List a model's versions, newest first."""
+@blueprint.doc(responses=_AS_SEEN)
+def list_versions(name: str, query: NumberedQuery) -> Response:
+    """List a model's versions, newest first. The ETag is that of the page."""
     found, more = services().models.versions(project(), name, limit=query.limit, after=query.after)
-    return page(found, more, str(found[-1].version) if found else None)
+    return digested(page(found, more, str(found[-1].version) if found else None))
 
 
 @blueprint.get("/<name>/versions/<int:number>")
 @needs("read")
 @blueprint.output(ModelVersion)
-@blueprint.doc(responses=[404])
-def get_version(name: str, number: int) -> ModelVersion:
-    """Everything known about a version."""
-    return services().models.version(project(), name, number)
+@blueprint.doc(responses=_AS_SEEN)
+def get_version(name: str, number: int) -> Response:
+    """Everything known about a version. Its ETag changes with its description and tags, and with its aliases."""
+    owner, models = project(), services().models
+    return unchanged(models.version_revision(owner, name, number)) or _answer(
+        models.version(owner, name, number)
+    )
+
+
+@blueprint.patch("/<name>/versions/<int:number>")
+@needs("submit")
+@blueprint.input(ModelPatch, arg_name="body")
+@blueprint.output(ModelVersion)
+@blueprint.doc(responses=[404, 412])
+def update_version(name: str, number: int, body: ModelPatch) -> Response:
+    """Change a version's description or tags; what is left out stays, and so does all else of it."""
+    changes = body.model_dump(exclude_unset=True, exclude_none=True)
+    return _answer(services().models.update_version(project(), name, number, changes, condition=condition()))
 
 
 @blueprint.get("/<name>/versions/<int:number>/artifact")
@@ -90,59 +99,14 @@ def get_artifact(name: str, number: int) -> Response:
     return redirect(link, 302)  # type: ignore[return-value]
 
 
-@blueprint.get("/<name>/versions/<int:number>/lineage")
-@needs("read")
-@blueprint.output(Lineage)
-@blueprint.doc(responses=[404])
-def get_lineage(name: str, number: int) -> Lineage:
-    """The datasets, jobs and versions that a version comes from."""
-    return services().models.lineage(project(), name, number)
+def _tags() -> list[tuple[str, str]]:
+    """Of `?tag=`, which may be there several times. Raises InvalidInput."""
+    asked = request.args.getlist("tag")
+    if any(not re.fullmatch(TAG_PATTERN, item, re.DOTALL) for item in asked):
+        raise InvalidInput.at("/tag", "should be key:value")
+    return [(key, value) for key, _, value in (item.partition(":") for item in asked)]
 
 
-@blueprint.put("/<name>/aliases/<alias>")
-@needs("submit")
-@blueprint.input(AliasBody, arg_name="body")
-@blueprint.output(Alias)
-@blueprint.doc(
-    responses={404: "", 409: "Fine-tuning made that version worse; `force` moves it nevertheless."}
-)
-def set_alias(name: str, alias: str, body: AliasBody) -> Alias:
-    """Point an alias at a version."""
-    owner = project()
-    version = services().models.set_alias(owner, name, _checked(alias), body.version, force=body.force)
-    return Alias(alias=alias, version=version)
-
-
-@blueprint.delete("/<name>/aliases/<alias>")
-@needs("submit")
-@blueprint.output({}, status_code=204)
-@blueprint.doc(responses=[404])
-def delete_alias(name: str, alias: str) -> tuple[str, int]:
-    """Remove an alias; its history stays."""
-    services().models.delete_alias(project(), name, alias)
-    return "", 204
-
-
-@blueprint.get("/<name>/aliases/<alias>/history")
-@needs("read")
-@blueprint.output(AliasChangePage)
-@blueprint.doc(responses=[404])
-def get_alias_history(name: str, alias: str) -> Page[AliasChange]:
-    """Where the alias has pointed, newest first."""
-    return page(services().models.alias_history(project(), name, alias), False, None)
-
-
-@blueprint.post("/<name>/aliases/<alias>/rollback")
-@needs("submit")
-@blueprint.output(Alias)
-@blueprint.doc(responses={404: "", 409: "There is no version to go back to, or a worse one."})
-def rollback_alias(name: str, alias: str) -> Alias:
-    """Undo the alias's latest move; again for the one before that."""
-    version = services().models.rollback_alias(project(), name, alias)
-    return Alias(alias=alias, version=version)
-
-
-def _checked(alias: str) -> str:
-    if not re.fullmatch(NAME_PATTERN, alias):
-        raise InvalidInput.at("/alias", f"should match {NAME_PATTERN}")
-    return alias
+def _answer(found: Model | ModelVersion) -> Response:
+    response = Response(found.model_dump_json(by_alias=True), mimetype="application/json")
+    return tagged(response, found.revision)

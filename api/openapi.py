@@ -1,4 +1,4 @@
-"""Makes the OpenAPI document say what the API does: problems for errors, keys for access, bodies for uploads.
+"""Makes the OpenAPI document say what the API does: problems for errors, scopes for access, bodies for uploads.
 
 Also what pydantic and the views cannot know: the shape of names in paths, the headers that go with an answer, and
 where an id that one answer gives can be used (OpenAPI's links).
@@ -6,20 +6,22 @@ where an id that one answer gives can be used (OpenAPI's links).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIFlask
 
+from api.auth import scope_of
 from api.datasets import CONTENT_TYPES
+from api.examples import EXAMPLES
 from shared.contracts.base import NAME_PATTERN, ULID_PATTERN
 from shared.contracts.datasets import RegisterBody
 from shared.contracts.job_fields import MODEL_REF_PATTERN
 from shared.contracts.problems import MEDIA_TYPE, Problem
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
-_PUBLIC = ("/healthz", "/readyz")
 _EVERYWHERE = (400, 401, 403, 414, 429, 431, 500, 503)
 
 _PATH_PATTERNS = {
@@ -104,20 +106,29 @@ def install(app: APIFlask) -> None:
     app.config["AUTO_VALIDATION_ERROR_RESPONSE"] = False
     app.config["AUTO_404_RESPONSE"] = False
     app.security_schemes = {"key": {"type": "http", "scheme": "bearer"}}
-    app.spec_processor(_complete)
+    app.spec_processor(lambda spec: _complete(spec, _scopes(app)))
 
 
-def _complete(spec: Any) -> Any:
+def _scopes(app: APIFlask) -> dict[tuple[str, str], str | None]:
+    """(method, path) → the scope that a key must have; None of public ones."""
+    return {
+        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)): scope_of(app, rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+
+
+def _complete(spec: Any, scopes: Mapping[tuple[str, str], str | None]) -> Any:
     schemas = spec.setdefault("components", {}).setdefault("schemas", {})
     for record in (Problem, RegisterBody):
         _add(schemas, record)
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
-            if path in _PUBLIC:
-                operation["security"] = []
-            else:
-                operation["security"] = [{"key": []}]
+            if scope := scopes[method, path]:
+                operation["security"] = [{"key": [scope]}]
                 _errors(operation, method)
+            else:
+                operation["security"] = []
             _request_headers(operation, _REQUEST_HEADERS_OF.get((method, path), ()))
             _conditions(operation)
             _shapes(operation)
@@ -125,6 +136,9 @@ def _complete(spec: Any) -> Any:
         _link(spec["paths"], *source, parameter, pointer)
     _upload_body(spec["paths"]["/v1/datasets"]["post"])
     _event_stream(spec["paths"]["/v1/jobs/{job_id}/events"]["get"])
+    for (method, path), examples in EXAMPLES.items():
+        body = spec["paths"][path][method]["requestBody"]["content"]["application/json"]
+        body["examples"] = {name: {"value": value} for name, value in examples.items()}
     return spec
 
 

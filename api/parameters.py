@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.contracts.base import NAME_PATTERN, Item, Page
 from shared.contracts.jobs import JobType
+from shared.contracts.specs import Task
 
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
 T = TypeVar("T")
@@ -29,6 +30,17 @@ class JobsQuery(PageQuery):
     type: JobType | None = None
     model: Annotated[str | None, Field(pattern=NAME_PATTERN)] = None
     schedule: Annotated[str | None, Field(pattern=r"^sch_[0-9A-Z]{26}$")] = None
+
+
+TAG_PATTERN = r"^[^:]{1,100}:.{0,500}$"
+
+
+class ModelsQuery(PageQuery):
+    task: Task | None = None
+    tag: Annotated[
+        str | None,
+        Field(pattern=TAG_PATTERN, description="`key:value`. Given several times, all must be there."),
+    ] = None
 
 
 class KeysQuery(PageQuery):

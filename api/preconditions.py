@@ -14,11 +14,13 @@ has a Last-Modified. Document 304 and 412 of such a view, and the OpenAPI docume
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from flask import Response, request
 
 from shared.conditions import ANY, Condition
+from shared.contracts.base import Record
 from shared.errors import Malformed, PreconditionFailed
 
 ENTITY_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
@@ -55,6 +57,13 @@ def tagged(response: Response, revision: str, *, weak: bool = False) -> Response
     """The same, saying what it is an answer at."""
     response.headers["ETag"] = f'W/"{revision}"' if weak else f'"{revision}"'
     return response
+
+
+def digested(record: Record) -> Response:
+    """An answer to a GET that has no revision of its own, such as a page of a list: its ETag is a digest of it."""
+    body = record.model_dump_json(by_alias=True).encode()
+    revision = hashlib.sha256(body).hexdigest()[:32]
+    return unchanged(revision) or tagged(Response(body, mimetype="application/json"), revision)
 
 
 def _tags(header: str) -> list[str]:

@@ -18,7 +18,13 @@ blueprint = APIBlueprint("predictions", __name__, url_prefix="/v1/models", tag="
 @needs("read")
 @blueprint.input(PredictBody, arg_name="body")
 @blueprint.output(Predictions)
-@blueprint.doc(responses={404: "", 409: "The artifact is not what was signed.", 503: ""})
+@blueprint.doc(
+    responses={
+        404: "",
+        409: "The artifact is not what was signed, or other libraries made it.",
+        503: "",
+    }
+)
 def predict(ref: str, body: PredictBody) -> Response:
     """Score rows with a model: `name` (latest version), `name:3` or `name@alias`."""
     owner = project()

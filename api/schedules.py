@@ -12,6 +12,7 @@ from api.auth import needs, project
 from api.idempotency import once
 from api.jobs import accepted
 from api.parameters import NumberedQuery, PageQuery, page
+from api.preconditions import condition, tagged, unchanged
 from api.wiring import services
 from shared import scheduled_jobs
 from shared.contracts.base import Page
@@ -66,8 +67,13 @@ def create_schedule(body: ScheduleBody) -> Response:
     return once(make, replay)
 
 
+def _answer(found: Standing, status: int = 200) -> Response:
+    body = to_schedule(found).model_dump_json()
+    return tagged(Response(body, status, mimetype="application/json"), found.tag)
+
+
 def _created(made: Standing, replayed: bool) -> Response:
-    response = Response(to_schedule(made).model_dump_json(), 201, mimetype="application/json")
+    response = _answer(made, 201)
     response.headers["Location"] = f"/v1/schedules/{made.id}"
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
@@ -87,18 +93,19 @@ def list_schedules(query: PageQuery) -> Page[Schedule]:
 @blueprint.get("/<schedule_id>")
 @needs("read")
 @blueprint.output(Schedule)
-@blueprint.doc(responses=[404])
-def get_schedule(schedule_id: str) -> Schedule:
-    """Look at a schedule."""
-    return to_schedule(services().schedules.get(project(), schedule_id))
+@blueprint.doc(responses={304: "The schedule is as `If-None-Match` says.", 404: "", 412: ""})
+def get_schedule(schedule_id: str) -> Response:
+    """Look at a schedule. Its `ETag` changes with it and with `next_run_at`."""
+    found = services().schedules.get(project(), schedule_id)
+    return unchanged(found.tag) or _answer(found)
 
 
 @blueprint.patch("/<schedule_id>")
 @needs("submit")
 @blueprint.input(SchedulePatch, arg_name="patch")
 @blueprint.output(Schedule)
-@blueprint.doc(responses={404: "", 409: "Others are changing it."})
-def update_schedule(schedule_id: str, patch: SchedulePatch) -> Schedule:
+@blueprint.doc(responses={404: "", 409: "Others are changing it.", 412: "It is not as `If-Match` says."})
+def update_schedule(schedule_id: str, patch: SchedulePatch) -> Response:
     """Change a schedule; what is left out stays. It does not look back: what is over is not done anew."""
     owner = project()
     changes = patch.model_dump(exclude_unset=True)
@@ -109,16 +116,16 @@ def update_schedule(schedule_id: str, patch: SchedulePatch) -> Schedule:
             scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
         return body
 
-    return to_schedule(services().schedules.update(owner, schedule_id, changed))
+    return _answer(services().schedules.update(owner, schedule_id, changed, condition=condition()))
 
 
 @blueprint.delete("/<schedule_id>")
 @needs("submit")
 @blueprint.output({}, status_code=204)
-@blueprint.doc(responses=[404])
+@blueprint.doc(responses={404: "", 409: "Others are changing it.", 412: "It is not as `If-Match` says."})
 def delete_schedule(schedule_id: str) -> tuple[str, int]:
     """Delete a schedule and the list of its occurrences. Its jobs go on."""
-    services().schedules.delete(project(), schedule_id)
+    services().schedules.delete(project(), schedule_id, condition=condition())
     return "", 204
 
 

@@ -15,7 +15,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,7 @@ class Grant:
 
     project: str
     scopes: frozenset[Scope]
+    key_id: str = field(default="", compare=False)
 
 
 class ApiKeyStore:
@@ -60,7 +61,8 @@ class ApiKeyStore:
         parts = _TEXT.fullmatch(text)
         if parts is None:
             return None
-        record = keys.api_key(f"key_{parts[1]}")
+        key_id = f"key_{parts[1]}"
+        record = keys.api_key(key_id)
         project, scopes, due, *good = self._find(keys=[record], args=[USE_NOTED_MS]) or (None, "", "")
         given, matches = _digest(parts[2]), False
         for digest in good:
@@ -69,7 +71,7 @@ class ApiKeyStore:
             return None
         if due:
             self._note_use(keys=[record])
-        return Grant(project, frozenset(scope for scope in SCOPES if scope in scopes.split()))
+        return Grant(project, frozenset(scope for scope in SCOPES if scope in scopes.split()), key_id)
 
     def create(
         self,

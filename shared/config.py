@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     link_seconds: Annotated[int, Field(gt=0)] = 3600
     """How long a presigned link is good for."""
 
+    allow_incompatible_models: bool = False
+    """Open models of incompatible library versions too, with a warning ([predict.md](predict.md))."""
+
     # Places
     temp_dir: Path = Field(default_factory=lambda: Path(gettempdir()))
     """Where uploads are spooled and attempts have their work directories."""

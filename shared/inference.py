@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared import compatibility
 from shared.contracts.models import Predictions, VersionRef
 from shared.model_cache import ModelCache
 from shared.modeling import Model, load, rows_to_batch
 from shared.models import Artifact, ModelStore
-from shared.signing import Signed, Signer
+from shared.signing import Signer
 from shared.storage import ObjectStore
 
 
@@ -23,6 +24,7 @@ class Loaded:
 
     model: Model
     schema: Mapping[str, Any]
+    warnings: list[str]
 
 
 class ModelServer:
@@ -35,19 +37,22 @@ class ModelServer:
         signer: Signer,
         *,
         cache_bytes: int,
+        allow_incompatible: bool = False,
         on_load: Callable[[str, str, int], None] = lambda project, name, version: None,
     ) -> None:
         """on_load: called with project, name and version whenever a model has been loaded."""
         self._models = models
         self._objects = objects
         self._signer = signer
+        self._allow_incompatible = allow_incompatible
         self._on_load = on_load
         self._cache = ModelCache[Loaded](cache_bytes)
 
     def predict(
         self, project: str, name: str, version: int, rows: Sequence[Mapping[str, Any]], *, probabilities: bool
     ) -> Predictions:
-        """Score rows. Raises InvalidInput with a pointer for each bad cell, NotFound, or BadSignature."""
+        """Score rows. Raises InvalidInput with a pointer for each bad cell, NotFound, BadSignature, or Conflict
+        for a model that the libraries here cannot open."""
         key = (project, name, version)
         held = self._cache.get(key, lambda: self._load(project, name, version))
         model = held.model
@@ -59,18 +64,21 @@ class ModelServer:
             predictions=prediction.values.tolist(),
             probabilities=prediction.probabilities.tolist() if wanted else None,  # type: ignore[union-attr]
             classes=list(model.classes) if classification else None,
+            warnings=held.warnings,
         )
 
     def _load(self, project: str, name: str, version: int) -> tuple[Loaded, int]:
         artifact = self._models.artifact(project, name, version)
+        found = artifact.compatibility
+        compatibility.require(found, name, version, allow=self._allow_incompatible)
         model = open_artifact(artifact, self._objects.get_bytes, self._signer)
         self._on_load(project, name, version)
-        return Loaded(model, model.schema()), artifact.bytes
+        sentence = compatibility.warning(found, [f"{name}:{version}"])
+        return Loaded(model, model.schema(), [sentence] if sentence else []), artifact.bytes
 
 
 def open_artifact(artifact: Artifact, read: Callable[[str], bytes], signer: Signer) -> Model:
     """The model of an artifact. Raises BadSignature, and then nothing of it has been unpickled."""
     content = read(artifact.key)
-    signed = Signed(artifact.project, artifact.name, artifact.job_id, artifact.sha256)
-    signer.verify(signed, artifact.signature, content)
+    signer.verify(artifact.signed, artifact.signature, content)
     return load(content)

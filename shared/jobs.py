@@ -469,6 +469,8 @@ class JobStore:
                 keys.model(project, version.name),
                 keys.model_versions(project, version.name),
                 keys.models(project),
+                keys.model_remains(project, version.name),
+                *_children_of(project, version.fields.get("parent")),
             ]
             model_args = [
                 keys.model_version_template(project, version.name),
@@ -669,6 +671,11 @@ def _whole(lease: Lease) -> tuple[str, ...]:
         return (lease.job_id,)
     job_id = shard[0]
     return job_id, keys.job(lease.project, job_id), keys.job_events(lease.project, job_id)
+
+
+def _children_of(project: str, parent: Mapping[str, Any] | None) -> list[str]:
+    """The index of what has been made from the version's parent."""
+    return [keys.version_children(project, parent["name"], int(parent["version"]))] if parent else []
 
 
 def encode(**fields: Any) -> list[str]:

@@ -19,6 +19,9 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:model:<name>             hash    description, tags, latest_version
     graft:p:P:model:<name>:versions    zset    version numbers
     graft:p:P:model:<name>:version:<n> hash
+    graft:p:P:model:<name>:version:<n>:users     set   live jobs that use it
+    graft:p:P:model:<name>:version:<n>:children  zset  versions that were fine-tuned from it
+    graft:p:P:model:<name>:remains     hash    what outlives the model: the last number given out, its last revision
     graft:p:P:model:<name>:aliases     hash    alias → version
     graft:p:P:model:<name>:alias:<a>   stream  its history
     graft:p:P:models                   zset
@@ -38,6 +41,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:delayed                      zset    queued jobs that wait for their retry, by when
     graft:leases                       zset    running jobs, by the deadline of their lease
     graft:claim:<token>                hash    what a claim answered, for as long as a lease
+    graft:call:<token>                 string  what a change answered, for as long as it may be sent once more
     graft:projects                     set     every project that ever had a job
     graft:rates/…                      string  requests of a minute, as the library `limits` keeps them (rates.py)
     graft:sweep                        string  lives while no sweep is due
@@ -165,6 +169,19 @@ def model_version_template(project: str, name: str) -> str:
     return f"{model(project, name)}:version:%d"
 
 
+def version_users(project: str, name: str, version: int) -> str:
+    """Live jobs that use the version: while there is one it cannot be deleted."""
+    return f"{model_version(project, name, version)}:users"
+
+
+def version_children(project: str, name: str, version: int) -> str:
+    return f"{model_version(project, name, version)}:children"
+
+
+def model_remains(project: str, name: str) -> str:
+    return f"{model(project, name)}:remains"
+
+
 def member(project: str, job_id: str) -> str:
     """A job as a member of an index that spans projects."""
     return f"{project}/{job_id}"
@@ -211,6 +228,10 @@ def attempt_prefix(project: str, job_id: str, token: str) -> str:
 
 def claim(token: str) -> str:
     return f"graft:claim:{token}"
+
+
+def call(token: str) -> str:
+    return f"graft:call:{token}"
 
 
 def jobs_by(project: str, field: str, value: str) -> str:

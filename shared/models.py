@@ -1,19 +1,24 @@
-"""The model registry: names, immutable versions, and aliases with an append-only history.
+"""The model registry: names, and immutable versions under them. `shared.aliases` has the names that move.
 
-Versions come into being in `finish.lua`, together with the end of the job that made them.
+Versions come into being in `finish.lua`, together with the end of the job that made them. What people say of them,
+description and tags, can be changed; every change raises the revision of a model or a version.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shared import keys
+from shared.compatibility import judged
+from shared.conditions import UNCONDITIONAL, Condition
 from shared.contracts.base import from_ms
 from shared.contracts.models import (
-    AliasChange,
+    Compatibility,
     Lineage,
     LineageEdge,
     LineageNode,
@@ -22,7 +27,8 @@ from shared.contracts.models import (
     VersionRef,
 )
 from shared.database import Database
-from shared.errors import Conflict, NotFound
+from shared.errors import NotFound, PreconditionFailed
+from shared.signing import Signed, made_of
 
 JSON_FIELDS = (
     "tags",
@@ -34,11 +40,19 @@ JSON_FIELDS = (
     "baseline",
     "parent",
     "library_versions",
+    "artifact",
 )
+
+FIRST_REVISION = "0"
+"""Of what has not been changed since it came into being."""
+
+_SCAN = 200
 
 #: What a version's hash holds of `ModelVersion`; its report is large and read for itself.
 _VERSION_FIELDS = tuple(
-    field.alias or name for name, field in ModelVersion.model_fields.items() if name != "aliases"
+    field.alias or name
+    for name, field in ModelVersion.model_fields.items()
+    if name not in ("aliases", "compatibility")
 )
 
 
@@ -54,6 +68,19 @@ class Artifact:
     bytes: int
     sha256: str
     signature: str
+    library_versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    contents: Mapping[str, Any] | None = None
+    """{format, libraries}; None in a record of before."""
+
+    @property
+    def signed(self) -> Signed:
+        """What its signature vouches for."""
+        made_with = made_of(self.library_versions, self.contents)
+        return Signed(self.project, self.name, self.job_id, self.sha256, made_with)
+
+    @property
+    def compatibility(self) -> Compatibility:
+        return judged(self.library_versions, self.contents)
 
 
 class ModelStore:
@@ -61,40 +88,108 @@ class ModelStore:
 
     def __init__(self, database: Database) -> None:
         self._redis = database
-        self._set_alias = database.script("set_alias")
+        self._annotate = database.script("annotate")
 
     def get(self, project: str, name: str) -> Model:
         """Raises NotFound, also for another project's."""
-        with self._redis.pipeline() as pipe:
+        with self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(keys.model(project, name))
             pipe.hgetall(keys.model_aliases(project, name))
             record, aliases = pipe.execute()
         if not record:
-            raise _unknown(name)
+            raise unknown_model(name)
         return _to_model(record, aliases)
 
-    def page(self, project: str, *, limit: int, after: str | None = None) -> tuple[list[Model], bool]:
-        """By name: up to `limit` models after the one named, and whether there are more."""
-        lower = f"({after}" if after else "-"
-        names = self._redis.zrange(keys.models(project), lower, "+", bylex=True, offset=0, num=limit + 1)
-        with self._redis.pipeline() as pipe:
-            for name in names[:limit]:
-                pipe.hgetall(keys.model(project, name))
-                pipe.hgetall(keys.model_aliases(project, name))
-            answers = iter(pipe.execute())
-        return [_to_model(record, aliases) for record, aliases in zip(answers, answers, strict=True)], len(
-            names
-        ) > limit
+    def revision(self, project: str, name: str) -> str:
+        """What changes whenever the model does. Raises NotFound."""
+        known, revision = self._redis.hmget(keys.model(project, name), "name", "revision")
+        if known is None:
+            raise unknown_model(name)
+        return revision or FIRST_REVISION
 
-    def update(self, project: str, name: str, changes: Mapping[str, Any]) -> Model:
-        """Change description or tags."""
-        self.get(project, name)
-        fields = {
-            field: value if isinstance(value, str) else json.dumps(value) for field, value in changes.items()
-        }
-        if fields:
-            self._redis.hset(keys.model(project, name), mapping=fields)
+    def page(
+        self,
+        project: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        task: str | None = None,
+        tags: Collection[tuple[str, str]] = (),
+    ) -> tuple[list[Model], bool]:
+        """By name: up to `limit` models after the one named, and whether there are more.
+
+        Those whose latest version is of that task, and that have all of those tags.
+        """
+        found: list[Model] = []
+        for name, record in self._scan(project, after, limit + 1):
+            if task is not None and record["task"] != task:
+                continue
+            if any(item not in json.loads(record["tags"] or "{}").items() for item in tags):
+                continue
+            if len(found) == limit:
+                return found, True
+            found.append(self.get(project, name))
+        return found, False
+
+    def _scan(
+        self, project: str, after: str | None, first: int
+    ) -> Iterator[tuple[str, dict[str, str | None]]]:
+        """Names with what a list can be narrowed by; `first` of them are read at once, then more."""
+        lower, count = f"({after}" if after else "-", first
+        while names := self._redis.zrange(keys.models(project), lower, "+", bylex=True, offset=0, num=count):
+            with self._redis.pipeline() as pipe:
+                for name in names:
+                    pipe.hmget(keys.model(project, name), "tags", "latest_version")
+                told = pipe.execute()
+            with self._redis.pipeline() as pipe:
+                for name, (_, latest) in zip(names, told, strict=True):
+                    pipe.hget(keys.model_version(project, name, int(latest or 0)), "task")
+                tasks = pipe.execute()
+            for name, (tags, latest), task in zip(names, told, tasks, strict=True):
+                if latest is not None:
+                    yield name, {"tags": tags, "task": task}
+            lower, count = f"({names[-1]}", max(count, _SCAN)
+
+    def update(
+        self,
+        project: str,
+        name: str,
+        changes: Mapping[str, Any],
+        *,
+        condition: Condition = UNCONDITIONAL,
+    ) -> Model:
+        """Change description or tags. Raises NotFound, PreconditionFailed."""
+        if not self._annotated(keys.model(project, name), changes, condition, "dated"):
+            raise unknown_model(name)
         return self.get(project, name)
+
+    def update_version(
+        self,
+        project: str,
+        name: str,
+        number: int,
+        changes: Mapping[str, Any],
+        *,
+        condition: Condition = UNCONDITIONAL,
+    ) -> ModelVersion:
+        """The same of a version, which is otherwise as it was made. Raises NotFound, PreconditionFailed."""
+        if not self._annotated(keys.model_version(project, name, number), changes, condition):
+            raise unknown_version(name, number)
+        return self.version(project, name, number)
+
+    def _annotated(
+        self, record: str, changes: Mapping[str, Any], condition: Condition, dated: str = ""
+    ) -> bool:
+        """Whether the record exists; if so, it has been changed."""
+        fields = [
+            part if isinstance(part, str) else json.dumps(part) for pair in changes.items() for part in pair
+        ]
+        answer = self._annotate(
+            keys=[record, keys.call(secrets.token_hex(16))], args=[*condition.args(), dated, *fields]
+        )
+        if answer[0] == "failed":
+            raise PreconditionFailed(answer[1])
+        return bool(answer[0] == "done")
 
     def resolve(self, project: str, ref: str) -> tuple[str, int]:
         """`name` (latest), `name:3` or `name@alias` as (name, version). Raises NotFound."""
@@ -108,15 +203,15 @@ class ModelStore:
         if not number:
             latest = self._redis.hget(keys.model(project, name), "latest_version")
             if latest is None:
-                raise _unknown(name)
+                raise unknown_model(name)
             return name, int(latest)
         if self._redis.zscore(keys.model_versions(project, name), number) is None:
-            raise _unknown_version(name, int(number))
+            raise unknown_version(name, int(number))
         return name, int(number)
 
     def version(self, project: str, name: str, number: int) -> ModelVersion:
         """Raises NotFound."""
-        with self._redis.pipeline() as pipe:
+        with self._redis.pipeline(transaction=True) as pipe:
             pipe.hmget(keys.model_version(project, name, number), *_VERSION_FIELDS)
             pipe.hgetall(keys.model_aliases(project, name))
             values, aliases = pipe.execute()
@@ -124,8 +219,15 @@ class ModelStore:
             field: value for field, value in zip(_VERSION_FIELDS, values, strict=True) if value is not None
         }
         if not record:
-            raise _unknown_version(name, number)
+            raise unknown_version(name, number)
         return _to_version(record, aliases)
+
+    def version_revision(self, project: str, name: str, number: int) -> str:
+        """What changes whenever anything that is told of the version does. Raises NotFound."""
+        known, revision = self._redis.hmget(keys.model_version(project, name, number), "name", "revision")
+        if known is None:
+            raise unknown_version(name, number)
+        return revision or FIRST_REVISION
 
     def versions(
         self, project: str, name: str, *, limit: int, after: str | None = None
@@ -147,84 +249,24 @@ class ModelStore:
 
     def artifact(self, project: str, name: str, number: int) -> Artifact:
         """Where the version's bytes are. Raises NotFound."""
-        fields = ("job", "artifact_key", "bytes", "sha256", "signature")
-        job_id, key, size, sha256, signature = self._redis.hmget(
+        fields = ("job", "artifact_key", "bytes", "sha256", "signature", "library_versions", "artifact")
+        job_id, key, size, sha256, signature, libraries, contents = self._redis.hmget(
             keys.model_version(project, name, number), *fields
         )
         if key is None:
-            raise _unknown_version(name, number)
-        return Artifact(project, name, number, job_id, key, int(size), sha256, signature)
+            raise unknown_version(name, number)
+        made_with, held = json.loads(libraries or "{}"), json.loads(contents or "null")
+        return Artifact(project, name, number, job_id, key, int(size), sha256, signature, made_with, held)
 
     def report(self, project: str, name: str, number: int) -> str:
         """The JSON of what fine-tuning found out about the version. Raises NotFound, also for a plain training's."""
         known, report = self._redis.hmget(keys.model_version(project, name, number), "name", "report")
         if known is None:
-            raise _unknown_version(name, number)
+            raise unknown_version(name, number)
         if report is None:
             sentence = f"the version {number} of {name} was not fine-tuned, so it has no report"
             raise NotFound(sentence, code="no_report")
         return str(report)
-
-    def set_alias(self, project: str, name: str, alias: str, version: int, *, force: bool = False) -> int:
-        """Point the alias at a version. Raises NotFound, or Conflict `negative_transfer` for a version that is worse
-        than what it was made from, unless `force` is given."""
-        return self._move_alias(project, name, alias, str(version), force=force)
-
-    def rollback_alias(self, project: str, name: str, alias: str) -> int:
-        """Move the alias back to the version it had before. Raises NotFound, or Conflict if there is none, or if that
-        version is worse than what it was made from."""
-        return self._move_alias(project, name, alias, "rollback")
-
-    def delete_alias(self, project: str, name: str, alias: str) -> None:
-        self._move_alias(project, name, alias, "delete")
-
-    def _move_alias(self, project: str, name: str, alias: str, wanted: str, *, force: bool = False) -> int:
-        answer = self._set_alias(
-            keys=[
-                keys.model(project, name),
-                keys.model_versions(project, name),
-                keys.model_aliases(project, name),
-                keys.alias_history(project, name, alias),
-            ],
-            args=[alias, wanted, keys.model_version_template(project, name), "force" if force else ""],
-        )
-        match answer:
-            case ["set", number]:
-                return int(number)
-            case ["deleted"]:
-                return 0
-            case ["unknown_model"]:
-                raise _unknown(name)
-            case ["unknown_alias"]:
-                raise NotFound(f"the model {name} has no alias {alias}", code="unknown_alias")
-            case ["negative_transfer", number]:
-                raise self._worse(project, name, int(number))
-            case ["no_history"]:
-                raise Conflict(f"{alias} has pointed at no other version before", code="no_previous_version")
-        raise _unknown_version(name, int(wanted) if wanted.isdigit() else 0)
-
-    def _worse(self, project: str, name: str, number: int) -> Conflict:
-        """Why an alias may not point at the version, in its report's words."""
-        summary = json.loads(self.report(project, name, number)).get("summary") or {}
-        reason = summary.get("headline") or "its report's verdict is negative_transfer."
-        sentence = f"{name}:{number} is worse than what it was made from: {reason}"
-        how = "PUT the alias with force: true to move it there nevertheless."
-        return Conflict(f"{sentence} {how}", code="negative_transfer")
-
-    def alias_history(self, project: str, name: str, alias: str) -> list[AliasChange]:
-        """Newest first. Raises NotFound for an alias that never was."""
-        entries = self._redis.xrevrange(keys.alias_history(project, name, alias))
-        if not entries:
-            raise NotFound(f"the model {name} has no alias {alias}", code="unknown_alias")
-        return [
-            AliasChange(
-                version=int(fields["version"]) if fields["version"] else None,
-                previous=int(fields["previous"]) if fields["previous"] else None,
-                at=from_ms(int(entry_id.partition("-")[0])),
-                forced="forced" in fields,
-            )
-            for entry_id, fields in entries
-        ]
 
     def lineage(self, project: str, name: str, number: int) -> Lineage:
         """Back from a version through its job, its dataset and its parents, to the first source."""
@@ -250,11 +292,11 @@ def _node_id(ref: VersionRef) -> str:
     return f"{ref.name}:{ref.version}"
 
 
-def _unknown(name: str) -> NotFound:
+def unknown_model(name: str) -> NotFound:
     return NotFound(f"there is no model {name}", code="unknown_model")
 
 
-def _unknown_version(name: str, number: int) -> NotFound:
+def unknown_version(name: str, number: int) -> NotFound:
     return NotFound(f"the model {name} has no version {number}", code="unknown_version")
 
 
@@ -267,6 +309,7 @@ def _to_model(record: Mapping[str, str], aliases: Mapping[str, str]) -> Model:
         aliases={alias: int(version) for alias, version in aliases.items()},
         created_at=from_ms(int(record["created_at"])),
         updated_at=from_ms(int(record["updated_at"])),
+        revision=record.get("revision", FIRST_REVISION),
     )
 
 
@@ -279,4 +322,5 @@ def _to_version(record: Mapping[str, str], aliases: Mapping[str, str]) -> ModelV
     for field in ("version", "bytes", "seed"):
         if field in held:
             held[field] = int(held[field])
+    held["compatibility"] = judged(held["library_versions"], held.get("artifact"))
     return ModelVersion.model_validate(held)

@@ -38,6 +38,11 @@ class Standing:
         return timetable(self.id, self.body)
 
     @property
+    def tag(self) -> str:
+        """Changes with whatever is told of it (`shared.conditions`)."""
+        return f"{self.revision}.{self.next_ms or 0}"
+
+    @property
     def used(self) -> Uses:
         """What its jobs say, so that it is known which of them live."""
         return Uses(

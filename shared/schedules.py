@@ -16,9 +16,10 @@ from functools import partial
 from ulid import ULID
 
 from shared import keys
+from shared.conditions import UNCONDITIONAL, Condition
 from shared.contracts.schedules import Occurrence, ScheduleBody
 from shared.database import Database
-from shared.errors import Conflict, NotFound, TooMany
+from shared.errors import Conflict, NotFound, PreconditionFailed, TooMany
 from shared.jobs import OccurrenceCall, key_reused
 from shared.schedule_records import Decision, Standing, Waiting, encode_decision, to_occurrence, to_standing
 from shared.timetable import Timetable, timetable
@@ -82,13 +83,21 @@ class ScheduleStore:
         )
         return [to_standing(record) for record in records], more
 
-    def update(self, project: str, schedule_id: str, change: Callable[[Standing], ScheduleBody]) -> Standing:
-        """Change a schedule; `change` is asked again if it has changed meanwhile. Raises NotFound, Conflict.
+    def update(
+        self,
+        project: str,
+        schedule_id: str,
+        change: Callable[[Standing], ScheduleBody],
+        *,
+        condition: Condition = UNCONDITIONAL,
+    ) -> Standing:
+        """Change a schedule; `change` is asked again if it has changed meanwhile.
 
+        Raises NotFound, Conflict, and PreconditionFailed if it is not as the condition has it.
         Occurrences that were due are those of the new timetable since then; what fell into a pause is not caught up.
         """
         for _ in range(_TRIES):
-            seen = self.get(project, schedule_id)
+            seen = self._expected(project, schedule_id, condition)
             body, now = change(seen), self.now_ms()
             table = timetable(schedule_id, body)
             next_ms = _next_after_change(seen, body, table, now)
@@ -97,27 +106,40 @@ class ScheduleStore:
             except Conflict:
                 continue
             return self.get(project, schedule_id)
-        raise Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")
+        raise _busy(schedule_id)
 
-    def delete(self, project: str, schedule_id: str) -> None:
-        """Forget a schedule and its occurrences. Its jobs go on. Raises NotFound."""
-        deleted = self._delete(
-            keys=[
-                keys.schedule(project, schedule_id),
-                keys.occurrences(project, schedule_id),
-                keys.waiting_occurrences(project, schedule_id),
-                keys.schedule_users(project, schedule_id),
-                keys.schedules(project),
-                keys.SCHEDULES,
-            ],
-            args=[
-                schedule_id,
-                keys.member(project, schedule_id),
-                keys.occurrence(project, schedule_id, "%s"),
-            ],
-        )
-        if not deleted:
-            raise _unknown(schedule_id)
+    def delete(self, project: str, schedule_id: str, *, condition: Condition = UNCONDITIONAL) -> None:
+        """Forget a schedule and its occurrences. Its jobs go on. Raises NotFound, Conflict, PreconditionFailed."""
+        for _ in range(_TRIES):
+            seen = self._expected(project, schedule_id, condition)
+            guard = ("", "") if condition == UNCONDITIONAL else (str(seen.revision), _text(seen.next_ms))
+            answer = self._delete(
+                keys=[
+                    keys.schedule(project, schedule_id),
+                    keys.occurrences(project, schedule_id),
+                    keys.waiting_occurrences(project, schedule_id),
+                    keys.schedule_users(project, schedule_id),
+                    keys.schedules(project),
+                    keys.SCHEDULES,
+                ],
+                args=[
+                    schedule_id,
+                    keys.member(project, schedule_id),
+                    keys.occurrence(project, schedule_id, "%s"),
+                    *guard,
+                ],
+            )
+            if answer == "unknown":
+                raise _unknown(schedule_id)
+            if answer == "done":
+                return
+        raise _busy(schedule_id)
+
+    def _expected(self, project: str, schedule_id: str, condition: Condition) -> Standing:
+        seen = self.get(project, schedule_id)
+        if not condition.matches(seen.tag) or condition.excludes(seen.tag):
+            raise PreconditionFailed(seen.tag)
+        return seen
 
     def occurrences(
         self, project: str, schedule_id: str, *, limit: int, after: str | None = None
@@ -280,3 +302,7 @@ def _text(value: int | None) -> str:
 
 def _unknown(schedule_id: str) -> NotFound:
     return NotFound(f"there is no schedule {schedule_id}", code="unknown_schedule")
+
+
+def _busy(schedule_id: str) -> Conflict:
+    return Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")

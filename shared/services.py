@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared import database, storage
+from shared.aliases import AliasStore
 from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
@@ -38,6 +39,7 @@ class Services:
     shards: ShardStore
     datasets: DatasetStore
     models: ModelStore
+    aliases: AliasStore
     schedules: ScheduleStore
     workers: WorkerStore
     api_keys: ApiKeyStore
@@ -50,6 +52,7 @@ class Services:
 def build(settings: Settings) -> Services:
     """Make all clients. Nothing is sent to any server yet."""
     redis = database.connect(settings.redis_url.get_secret_value())
+    models = ModelStore(redis)
     return Services(
         settings=settings,
         database=redis,
@@ -64,7 +67,8 @@ def build(settings: Settings) -> Services:
         ),
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
         datasets=DatasetStore(redis),
-        models=ModelStore(redis),
+        models=models,
+        aliases=AliasStore(redis, models),
         schedules=ScheduleStore(
             redis,
             max_schedules=settings.max_schedules,

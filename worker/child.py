@@ -25,8 +25,9 @@ from typing import Any
 import pyarrow as pa
 import threadpoolctl
 
-from shared import logs
+from shared import compatibility, logs
 from shared.contracts.base import rfc3339
+from shared.contracts.models import Compatibility
 from shared.contracts.tables import Column
 from shared.errors import GraftError
 from shared.processes import die_with_parent
@@ -61,6 +62,7 @@ def main(
     ):
         try:
             work = unpack(assignment)
+            _warn_of_versions(work, report)
             outcome = HANDLERS[work.type](work, report)
             report.outcome(outcome)
         except BaseException as error:
@@ -180,6 +182,18 @@ def unpack(packed: Mapping[str, Any]) -> Assignment:
         part=packed["part"],
         checkpoint=Path(packed["checkpoint"]) if packed["checkpoint"] else None,
     )
+
+
+def _warn_of_versions(work: Assignment, report: Report) -> None:
+    """Of models that other library versions made; what may not be opened has not come this far."""
+    alike: dict[str, tuple[Compatibility, list[str]]] = {}
+    for ref, file in work.models.items():
+        if held := file.record.get("compatibility"):
+            found = Compatibility.model_validate(held)
+            alike.setdefault(found.model_dump_json(), (found, []))[1].append(ref)
+    for found, refs in alike.values():
+        if sentence := compatibility.warning(found, refs):
+            report.warn(sentence)
 
 
 def _usage() -> dict[str, float]:

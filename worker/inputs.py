@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shared import datasets, logs, storage
+from shared import compatibility, datasets, logs, storage
 from shared.contracts.datasets import DatasetFile
 from shared.contracts.tables import Column, Format
-from shared.errors import InvalidInput, NotFound
+from shared.errors import Conflict, InvalidInput, NotFound
 from shared.jobs import decode
 from shared.services import Services
-from shared.signing import BadSignature, Signed
+from shared.signing import BadSignature
 from shared.storage import Object
 from shared.tables import Piece, footer
 from worker.artifacts import ArtifactCache
@@ -195,7 +195,7 @@ def _usable_candidates(
         check()
         try:
             found[ref] = _model(services, project, ref, workdir / f"candidate-{number:05d}.joblib")
-        except (BadSignature, NotFound) as error:
+        except (BadSignature, Conflict, NotFound) as error:
             unusable[ref] = error.message
     return found, unusable
 
@@ -259,11 +259,10 @@ def _model(services: Services, project: str, ref: str, path: Path) -> ModelFile:
     name, number = services.models.resolve(project, ref)
     artifact = services.models.artifact(project, name, number)
     settings = services.settings
+    compatibility.require(artifact.compatibility, name, number, allow=settings.allow_incompatible_models)
     cache = ArtifactCache(settings.temp_dir / "graft-artifacts", settings.artifact_cache_bytes)
     content = cache.content(artifact.sha256, lambda: services.objects.get_bytes(artifact.key))
-    services.signer.verify(
-        Signed(project, name, artifact.job_id, artifact.sha256), artifact.signature, content
-    )
+    services.signer.verify(artifact.signed, artifact.signature, content)
     path.write_bytes(content)
     version = services.models.version(project, name, number)
     return ModelFile(

@@ -14,7 +14,7 @@ from typing import Any
 from shared import keys, storage
 from shared.jobs import Lease, NewVersion
 from shared.services import Services
-from shared.signing import Signed
+from shared.signing import Signed, made_of
 
 CONTENT_TYPES = {
     "parquet": "application/vnd.apache.parquet",
@@ -35,7 +35,8 @@ def publish_model(
     name = spec["model"]["name"]
     key = keys.attempt_prefix(lease.project, lease.job_id, lease.token) + "model.joblib"
     stored = upload(lambda: services.objects.put(key, path))
-    signed = Signed(lease.project, name, lease.job_id, stored.sha256)
+    made_with = made_of(outcome["version"]["library_versions"], outcome["version"].get("artifact"))
+    signed = Signed(lease.project, name, lease.job_id, stored.sha256, made_with)
     return NewVersion(
         name=name,
         description=spec["model"].get("description"),

@@ -59,8 +59,8 @@ class Checks:
         except NotFound as error:
             self.wrong(pointer, error.message)
             return None
-        record = keys.model_version(self.project, name, number)
-        self.uses.append(Uses(record, f"{record}:users", pointer))
+        record, users = keys.model_version, keys.version_users
+        self.uses.append(Uses(record(self.project, name, number), users(self.project, name, number), pointer))
         return found
 
     def target(self, target: str, types: Mapping[str, str]) -> None:

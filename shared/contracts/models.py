@@ -19,10 +19,12 @@ class Model(Record):
     aliases: dict[str, int] = {}
     created_at: Time
     updated_at: Time
+    revision: str
+    """What stands in its ETag: it changes with every change of what is told here."""
 
 
 class ModelPatch(Body):
-    """What can be changed about a model. Fields that are left out stay as they are."""
+    """What can be changed about a model or a version. Fields that are left out stay as they are."""
 
     description: Description | None = None
     tags: Tags | None = None
@@ -31,6 +33,29 @@ class ModelPatch(Body):
 class VersionRef(Record):
     name: str
     version: int
+
+
+class LibraryDifference(Record):
+    """A library in another version than the artifact's; an `incompatible` one keeps it from being opened."""
+
+    library: str
+    made_with: str
+    here: str
+    severity: Literal["differs", "incompatible"]
+
+
+class Compatibility(Record):
+    """Whether the libraries of this server can open what those of `library_versions` made."""
+
+    status: Literal["same", "differs", "incompatible"]
+    differences: list[LibraryDifference] = []
+
+
+class ArtifactContents(Record):
+    """The format of the artifact, and the libraries whose objects lie in it."""
+
+    format: int
+    libraries: list[str]
 
 
 class ModelVersion(Record):
@@ -58,7 +83,11 @@ class ModelVersion(Record):
     signature: str
     bytes: int
     library_versions: dict[str, str]
+    artifact: ArtifactContents | None = None
+    compatibility: Compatibility
     aliases: list[str] = []
+    revision: str = "0"
+    """As a model's."""
 
 
 class AliasBody(Body):
@@ -74,12 +103,19 @@ class Alias(Record):
 
 
 class AliasChange(Record):
-    """One move of an alias. `version` is null when it was removed; `forced` when the move had been refused without."""
+    """One move of an alias. `version` is null when it was removed; `forced` when the move had been refused without.
 
+    `id` is the alias's revision after it. `by` is the id of the key that asked for it; null of a configured key,
+    which has none.
+    """
+
+    id: str
     version: int | None
     previous: int | None
     at: Time
+    by: str | None = None
     forced: bool = False
+    rollback: bool = False
 
 
 class LineageNode(Record):
@@ -111,12 +147,16 @@ class PredictBody(Body):
 
 
 class Predictions(Record):
-    """`probabilities[i][j]` belongs to row i and `classes[j]`; both are null for a regression."""
+    """`probabilities[i][j]` belongs to row i and `classes[j]`; both are null for a regression.
+
+    `warnings` says if the model was made with other library versions than those that have opened it.
+    """
 
     model: VersionRef
     predictions: list[Any]
     probabilities: list[list[float]] | None = None
     classes: list[Any] | None = None
+    warnings: list[str] = []
 
 
 class ModelPage(Page[Model]):

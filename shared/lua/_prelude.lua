@@ -19,9 +19,9 @@ local function set_fields(key, first, last)
   for i = first, last or #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
 end
 
--- Every change of a job raises its revision (its ETag).
-local function touch(job)
-  redis.call('HINCRBY', job, 'revision', 1)
+-- Every change of a job, a model or a version raises its revision (its ETag).
+local function touch(record)
+  redis.call('HINCRBY', record, 'revision', 1)
 end
 
 -- Whether a change is meant for the thing as it is (RFC 9110, section 13.1). `current` is its revision, false or nil if
@@ -31,6 +31,18 @@ local function meets(current, if_match, if_none_match)
     return current and (revisions == '*' or string.find(revisions, '"' .. current .. '"', 1, true))
   end
   return (if_match == '' or names(if_match)) and not (if_none_match ~= '' and names(if_none_match))
+end
+
+-- A script whose change must not be made twice knows its own call again: the answer to it is kept for as long as the
+-- client may send it once more.
+local function answered(call)
+  local held = redis.call('GET', call)
+  return held and cjson.decode(held)
+end
+
+local function answer(call, value)
+  redis.call('SET', call, cjson.encode(value), 'PX', 60000)
+  return value
 end
 
 -- Append to the event log of a job. Its length is capped so that no job can fill the memory. Shards have none ('').

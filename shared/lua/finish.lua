@@ -1,7 +1,8 @@
 -- End a running job: its terminal state, its result and its one effect (a model version), all or nothing.
 --
 -- KEYS  1 job  2 events  3 leases  4 index: running  5 index: the final state
---       with a model version: 6 model  7 its versions  8 the project's models
+--       with a model version: 6 model  7 its versions  8 the project's models  9 what outlives the model
+--       10 index: versions made from its parent (if it has one)
 -- ARGV  1 token  2 member  3 job id  4 final state  5 permitted source states  6 reason
 --       7 'expired': only if the lease has run out (a rescuer asks), else ''
 --       8 n: how many fields of the hash follow, then n field, value pairs
@@ -25,10 +26,15 @@ for i = 9, last, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
 local version = 0
 if KEYS[6] then
   local model, name = KEYS[6], ARGV[last + 2]
-  version = redis.call('HINCRBY', model, 'latest_version', 1)
+  -- A number is given out once, whatever has been deleted since.
+  local remains, latest = redis.call('HMGET', KEYS[9], 'number', 'revision'), redis.call('HGET', model, 'latest_version')
+  version = 1 + math.max(tonumber(remains[1] or 0), tonumber(latest or 0))
+  redis.call('HSET', KEYS[9], 'number', version)
   redis.call('HSETNX', model, 'name', name)
   redis.call('HSETNX', model, 'created_at', now)
-  redis.call('HSET', model, 'updated_at', now)
+  if remains[2] then redis.call('HSETNX', model, 'revision', remains[2]) end
+  redis.call('HSET', model, 'latest_version', version, 'updated_at', now)
+  touch(model)
   if ARGV[last + 3] ~= '' then redis.call('HSET', model, 'description', ARGV[last + 3]) end
   if ARGV[last + 4] ~= '' then redis.call('HSET', model, 'tags', ARGV[last + 4]) end
   redis.call('ZADD', KEYS[7], version, version)
@@ -37,6 +43,7 @@ if KEYS[6] then
   set_fields(key, last + 5)
   redis.call('HSET', key, 'version', version, 'created_at', now)
   redis.call('HSET', job, 'model_version', version)
+  if KEYS[10] then redis.call('ZADD', KEYS[10], now, name .. ':' .. version) end
 end
 
 redis.call('HSET', job, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])

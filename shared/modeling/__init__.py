@@ -12,6 +12,7 @@ scikit-learn is imported by joblib, and only for a model that contains trees.
 from shared.modeling.alignment import Alignment, BadCell, align
 from shared.modeling.artifact import dump, load
 from shared.modeling.composite import Blend, Stack
+from shared.modeling.contents import contents
 from shared.modeling.encoder import Encoder
 from shared.modeling.model import Model, Prediction
 from shared.modeling.network import Network
@@ -29,6 +30,7 @@ __all__ = [
     "Predictor",
     "Stack",
     "align",
+    "contents",
     "dump",
     "load",
     "predictor",

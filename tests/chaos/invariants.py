@@ -10,7 +10,6 @@ from typing import Any
 
 from shared import keys, storage
 from shared.services import Services
-from shared.signing import Signed
 from shared.states import TERMINAL, TRANSITIONS, JobState
 
 PROJECT = "default"
@@ -128,10 +127,9 @@ def _effects(services: Services, wrong: list[str]) -> Counter[str]:
         for number in map(int, numbers):
             artifact = services.models.artifact(PROJECT, name, number)
             made[artifact.job_id] += 1
-            signed = Signed(PROJECT, name, artifact.job_id, artifact.sha256)
             try:
                 content = services.objects.get_bytes(artifact.key)
-                services.signer.verify(signed, artifact.signature, content)
+                services.signer.verify(artifact.signed, artifact.signature, content)
             except Exception as error:
                 wrong.append(f"I7 {name}:{number} cannot be used: {error}")
     return made

@@ -33,6 +33,7 @@ UNKNOWN: Json = {
 #: What is sent where a body is needed to be heard at all.
 BODIES: dict[str, Json] = {
     "PATCH /v1/models/{name}": {"description": "taken"},
+    "PATCH /v1/models/{name}/versions/{number}": {"description": "taken"},
     "PUT /v1/models/{name}/aliases/{alias}": {"version": 1, "force": True},
     "POST /v1/models/{ref}/predict": {"rows": [dict.fromkeys(("f0", "f1", "f2", "f3"), 1.0)]},
     "PATCH /v1/schedules/{schedule_id}": {"paused": True},

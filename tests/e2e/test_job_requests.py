@@ -239,3 +239,29 @@ def test_conditions_are_lists_of_tags(graft: Graft, iris: str) -> None:
     for malformed in (inner, f'"{inner}', "W/*"):
         assert graft.get(path, headers={"If-None-Match": malformed}).status_code == 400, malformed
     assert graft.get(path, headers={"If-Match": '"x"'}).status_code == 412
+
+
+@pytest.mark.parametrize("kind", ["dataset", "schedule"])
+def test_what_has_not_changed_is_not_told_again(graft: Graft, iris: str, kind: str) -> None:
+    path = f"/v1/datasets/{iris}"
+    if kind == "schedule":
+        body = {"name": "conditions", "cron": "0 0 1 1 *", "job": train_body(iris, "conditions")}
+        made = graft.post("/v1/schedules", json=body)
+        path = f"/v1/schedules/{made.json()['id']}"
+        assert made.headers["ETag"] == graft.get(path).headers["ETag"]
+    tag = graft.get(path).headers["ETag"]
+    for known in (tag, f'"x", W/{tag}', "*"):
+        response = graft.get(path, headers={"If-None-Match": known})
+        assert (response.status_code, response.content, response.headers["ETag"]) == (304, b"", tag)
+    assert graft.get(path, headers={"If-None-Match": f'"{tag[1:-2]}"'}).status_code == 200
+    assert graft.get(path, headers={"If-Match": '"x"'}).status_code == 412
+    if kind == "schedule":
+        stale = {"If-Match": '"x"'}
+        assert graft.patch(path, json={"paused": True}, headers=stale).status_code == 412
+        assert graft.delete(path, headers=stale).status_code == 412
+        changed = graft.patch(path, json={"paused": True}, headers={"If-Match": tag})
+        assert (changed.status_code, changed.headers["ETag"] != tag) == (200, True)
+        refused = graft.delete(path, headers={"If-Match": tag})
+        assert (refused.status_code, refused.headers["ETag"]) == (412, changed.headers["ETag"])
+        assert refused.json()["code"] == "precondition_failed"
+        assert graft.delete(path, headers={"If-Match": changed.headers["ETag"]}).status_code == 204

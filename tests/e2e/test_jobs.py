@@ -139,7 +139,8 @@ def test_a_job_runs_to_its_time_limit_and_no_further(graft: Graft, endless: Json
 def test_the_events_tell_the_story(graft: Graft, iris: str) -> None:
     job = graft.run(train_body(iris, "story"))
     events = graft.get(job["links"]["events"]).json()["data"]
-    assert [(event["event"], event["state"]) for event in events] == [
+    told = [(event["event"], event["state"]) for event in events if event["event"] != "checkpoint"]
+    assert told == [
         ("submitted", "queued"),
         ("claimed", "running"),
         ("succeeded", "succeeded"),

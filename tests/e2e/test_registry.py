@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import joblib
@@ -100,6 +102,132 @@ def test_an_alias_that_makes_no_sense_is_refused(
     graft: Graft, flowers: str, alias: str, body: Json, status: int
 ) -> None:
     assert graft.put(f"/v1/models/garden/aliases/{alias}", json=body).status_code == status
+
+
+@pytest.fixture(scope="module")
+def orchard(graft: Graft) -> str:
+    """A model with two versions that only the tests of conditions change."""
+    dataset = graft.dataset(tables.iris())
+    for seed in range(2):
+        graft.run(train_body(dataset, "orchard", seed=seed))
+    return "/v1/models/orchard"
+
+
+def test_a_change_with_if_match_is_made_only_to_what_was_seen(graft: Graft, orchard: str) -> None:
+    for path in (orchard, f"{orchard}/versions/1"):
+        seen = graft.get(path)
+        tag = seen.headers["ETag"]
+        assert tag == f'"{seen.json()["revision"]}"'
+        mine = graft.patch(path, json={"description": "mine"}, headers={"If-Match": tag})
+        assert (mine.status_code, mine.json()["description"]) == (200, "mine")
+        assert mine.headers["ETag"] != tag
+        yours = graft.patch(path, json={"description": "yours"}, headers={"If-Match": tag})
+        assert (yours.status_code, yours.json()["code"]) == (412, "precondition_failed")
+        assert yours.headers["Content-Type"] == "application/problem+json"
+        assert yours.headers["ETag"] == mine.headers["ETag"] == graft.get(path).headers["ETag"]
+        assert graft.get(path).json() == mine.json()
+        weak = graft.patch(path, json={}, headers={"If-Match": f"W/{mine.headers['ETag']}"})
+        assert weak.status_code == 412
+        assert graft.patch(path, json={"tags": {}}, headers={"If-Match": "*"}).status_code == 200
+        assert graft.patch(path, json={"tags": {}}, headers={"If-None-Match": "*"}).status_code == 412
+
+
+def test_an_alias_is_moved_only_from_where_it_was_seen(graft: Graft, orchard: str) -> None:
+    here = f"{orchard}/aliases/pinned"
+    fresh = graft.put(here, json={"version": 1}, headers={"If-None-Match": "*"})
+    assert fresh.status_code == 200
+    assert graft.put(here, json={"version": 2}, headers={"If-None-Match": "*"}).status_code == 412
+    seen = graft.get(here)
+    assert (seen.json(), seen.headers["ETag"]) == ({"alias": "pinned", "version": 1}, fresh.headers["ETag"])
+    tag = {"If-Match": seen.headers["ETag"]}
+    moved = graft.put(here, json={"version": 2}, headers=tag)
+    assert moved.status_code == 200
+    assert graft.put(here, json={"version": 1}, headers=tag).status_code == 412
+    assert graft.post(f"{here}/rollback", headers=tag).status_code == 412
+    assert graft.delete(here, headers=tag).status_code == 412
+    back = graft.post(f"{here}/rollback", headers={"If-Match": moved.headers["ETag"]})
+    assert (back.status_code, back.json()["version"]) == (200, 1)
+    assert graft.delete(here, headers={"If-Match": back.headers["ETag"]}).status_code == 204
+    gone = graft.put(here, json={"version": 1}, headers={"If-Match": "*"})
+    assert (gone.status_code, "ETag" in gone.headers) == (412, False)
+    assert graft.get(here).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "/versions", "/versions/1", "/aliases/looked-at"])
+def test_what_has_not_changed_is_304(graft: Graft, orchard: str, path: str) -> None:
+    graft.put(f"{orchard}/aliases/looked-at", json={"version": 1})
+    first = graft.get(orchard + path)
+    tag = first.headers["ETag"]
+    for header in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = graft.get(orchard + path, headers={"If-None-Match": header})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    assert graft.get(orchard + path, headers={"If-None-Match": '"other"'}).json() == first.json()
+    assert graft.get(orchard + path, headers={"If-Match": '"other"'}).status_code == 412
+    graft.put(f"{orchard}/aliases/looked-at", json={"version": 2})
+    changed = graft.get(orchard + path, headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != tag
+    graft.delete(f"{orchard}/aliases/looked-at")
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("value", ["3", '"3', "3, 4", '*, "3"'])
+def test_a_condition_that_is_none_is_400(graft: Graft, orchard: str, header: str, value: str) -> None:
+    seen = graft.get(orchard)
+    for response in (
+        graft.get(orchard, headers={header: value}),
+        graft.patch(orchard, json={"description": "never"}, headers={header: value}),
+        graft.put(f"{orchard}/aliases/never", json={"version": 1}, headers={header: value}),
+    ):
+        assert (response.status_code, response.json()["code"]) == (400, "malformed")
+        assert header in response.json()["detail"]
+    assert graft.get(orchard).json() == seen.json()
+
+
+def test_a_version_has_a_description_and_tags_of_its_own(graft: Graft, orchard: str) -> None:
+    before = graft.get(f"{orchard}/versions/2").json()
+    body = {"description": "the dry summer", "tags": {"reviewed": "yes"}}
+    changed = graft.patch(f"{orchard}/versions/2", json=body).json()
+    assert changed == before | body | {"revision": changed["revision"]}
+    assert graft.get(f"{orchard}/versions/1").json()["tags"] == {}
+    for wrong in ({"metrics": {}}, {"tags": {"a": 1}}, {"description": "x" * 2001}):
+        assert graft.patch(f"{orchard}/versions/2", json=wrong).status_code == 422
+    assert graft.patch(f"{orchard}/versions/99", json=body).status_code == 404
+
+
+def test_models_are_listed_by_task_and_tags(graft: Graft, orchard: str) -> None:
+    graft.patch(orchard, json={"tags": {"place": "hill", "kind": "fruit"}}).raise_for_status()
+
+    def names(**params: Any) -> list[str]:
+        response = graft.get("/v1/models", params={"limit": 500, **params})
+        assert response.status_code == 200, response.text
+        return [item["name"] for item in response.json()["data"]]
+
+    assert names(tag="place:hill") == ["orchard"]
+    assert names(tag=["place:hill", "kind:fruit"]) == ["orchard"]
+    assert names(tag=["place:hill", "kind:nut"]) == []
+    assert "orchard" in names(task="classification")
+    assert names(task="regression", tag="place:hill") == []
+    for wrong in ({"task": "clustering"}, {"tag": "place"}, {"tag": ["place:hill", "x"]}, {"tag": ":x"}):
+        assert graft.get("/v1/models", params=wrong).status_code == 422, wrong
+
+
+def test_the_history_says_which_key_moved_an_alias(
+    graft: Graft, orchard: str, client_of: Callable[..., Graft]
+) -> None:
+    mover = client_of("default", "read", "submit", "admin", name="mover")
+    here = f"{orchard}/aliases/moved"
+    graft.put(here, json={"version": 1})
+    mover.put(here, json={"version": 2})
+    mover.post(f"{here}/rollback")
+    keys = {key["id"]: key["name"] for key in mover.get("/v1/keys", params={"limit": 500}).json()["data"]}
+    page = graft.get(f"{here}/history", params={"limit": 2}).json()
+    assert [keys[move["by"]] for move in page["data"]] == ["mover", "mover"]
+    assert [move["rollback"] for move in page["data"]] == [True, False]
+    rest = graft.get(f"{here}/history", params={"after": page["next"]}).json()
+    assert [(move["version"], move["by"]) for move in rest["data"]] == [(1, None)]
+    assert not rest["has_more"]
+    graft.delete(here)
 
 
 @pytest.mark.parametrize("ref", ["garden", "garden:1", "garden@stable"])

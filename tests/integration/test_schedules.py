@@ -188,13 +188,13 @@ def test_start_and_end_are_the_first_and_last_moment(world: Services, clock: Clo
 def test_a_model_reference_follows_promotions(world: Services, clock: Clock) -> None:
     for _ in range(2):
         a_model(world)
-    world.models.set_alias("default", "churn", "champion", 1)
+    world.aliases.set("default", "churn", "champion", 1)
     job = score("s3://lake/in/{{ scheduled_for:%Y/%m/%d }}/", model="churn@champion")
     world = allowing(world)
     schedule = made(world, train_daily(job=job, overlap="allow"))
     clock.set("2026-03-02T01:00")
     scheduler.work_off(world)
-    world.models.set_alias("default", "churn", "champion", 2)
+    world.aliases.set("default", "churn", "champion", 2)
     clock.set("2026-03-03T01:00")
     scheduler.work_off(world)
     specs = [job.spec for job in jobs_of(world, schedule)]

@@ -71,58 +71,60 @@ def test_a_plain_training_has_no_report_and_an_unknown_version_is_unknown(servic
 @pytest.mark.parametrize("verdict", ["improved", "neutral", None])
 def test_any_other_verdict_lets_an_alias_pass(services: Services, verdict: str | None) -> None:
     publish(services, verdict)
-    assert services.models.set_alias("default", "churn", "champion", 1) == 1
-    assert not services.models.alias_history("default", "churn", "champion")[0].forced
+    assert services.aliases.set("default", "churn", "champion", 1)[0] == 1
+    assert not services.aliases.history("default", "churn", "champion", limit=50)[0][0].forced
 
 
 def test_an_alias_does_not_move_to_a_version_with_negative_transfer(services: Services) -> None:
     publish(services, "improved")
     publish(services, "negative_transfer")
-    services.models.set_alias("default", "churn", "champion", 1)
+    services.aliases.set("default", "churn", "champion", 1)
     with pytest.raises(Conflict) as caught:
-        services.models.set_alias("default", "churn", "champion", 2)
+        services.aliases.set("default", "churn", "champion", 2)
     assert caught.value.code == "negative_transfer"
     assert REASON in caught.value.message
     assert "force" in caught.value.message
     assert where(services) == 1
-    assert len(services.models.alias_history("default", "churn", "champion")) == 1, "nothing was written"
+    assert len(services.aliases.history("default", "churn", "champion", limit=50)[0]) == 1, (
+        "nothing was written"
+    )
 
 
 def test_force_moves_it_and_the_history_says_so(services: Services) -> None:
     publish(services, "improved")
     publish(services, "negative_transfer")
-    services.models.set_alias("default", "churn", "champion", 1, force=True)
-    services.models.set_alias("default", "churn", "champion", 2, force=True)
+    services.aliases.set("default", "churn", "champion", 1, force=True)
+    services.aliases.set("default", "churn", "champion", 2, force=True)
     assert where(services) == 2
-    history = services.models.alias_history("default", "churn", "champion")
+    history = services.aliases.history("default", "churn", "champion", limit=50)[0]
     assert [(move.version, move.forced) for move in history] == [(2, True), (1, False)]
 
 
 def test_saying_again_where_it_points_already_is_no_move(services: Services) -> None:
     publish(services, "negative_transfer")
-    services.models.set_alias("default", "churn", "champion", 1, force=True)
-    assert services.models.set_alias("default", "churn", "champion", 1) == 1
-    assert len(services.models.alias_history("default", "churn", "champion")) == 1
+    services.aliases.set("default", "churn", "champion", 1, force=True)
+    assert services.aliases.set("default", "churn", "champion", 1)[0] == 1
+    assert len(services.aliases.history("default", "churn", "champion", limit=50)[0]) == 1
 
 
 def test_a_rollback_is_guarded_too_and_changes_nothing_when_refused(services: Services) -> None:
     publish(services, "negative_transfer")
     publish(services, "improved")
-    services.models.set_alias("default", "churn", "champion", 1, force=True)
-    services.models.set_alias("default", "churn", "champion", 2)
+    services.aliases.set("default", "churn", "champion", 1, force=True)
+    services.aliases.set("default", "churn", "champion", 2)
     with pytest.raises(Conflict) as caught:
-        services.models.rollback_alias("default", "churn", "champion")
+        services.aliases.rollback("default", "churn", "champion")
     assert caught.value.code == "negative_transfer"
     assert where(services) == 2
-    assert len(services.models.alias_history("default", "churn", "champion")) == 2
+    assert len(services.aliases.history("default", "churn", "champion", limit=50)[0]) == 2
 
 
 def test_a_rollback_past_a_forced_move_goes_back_to_the_good_version(services: Services) -> None:
     publish(services, "improved")
     publish(services, "negative_transfer")
-    services.models.set_alias("default", "churn", "champion", 1)
-    services.models.set_alias("default", "churn", "champion", 2, force=True)
-    assert services.models.rollback_alias("default", "churn", "champion") == 1
+    services.aliases.set("default", "churn", "champion", 1)
+    services.aliases.set("default", "churn", "champion", 2, force=True)
+    assert services.aliases.rollback("default", "churn", "champion")[0] == 1
 
 
 def test_no_race_gets_an_alias_past_the_guard(services: Services) -> None:
@@ -131,7 +133,7 @@ def test_no_race_gets_an_alias_past_the_guard(services: Services) -> None:
 
     def move(number: int) -> str:
         try:
-            services.models.set_alias("default", "churn", "champion", 1 + number % 2)
+            services.aliases.set("default", "churn", "champion", 1 + number % 2)
         except Conflict:
             return "refused"
         return "moved"
@@ -145,4 +147,4 @@ def test_no_race_gets_an_alias_past_the_guard(services: Services) -> None:
 def test_an_unknown_version_is_unknown_whatever_is_forced(services: Services) -> None:
     publish(services, "improved")
     with pytest.raises(NotFound):
-        services.models.set_alias("default", "churn", "champion", 9, force=True)
+        services.aliases.set("default", "churn", "champion", 9, force=True)

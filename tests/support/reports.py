@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.contracts.models import ModelVersion, VersionRef
+from shared.contracts.models import Compatibility, ModelVersion, VersionRef
 from tests.support.attempts import trained, tuned
 from tests.support.labelled_tables import parquet_files
 
@@ -45,4 +45,5 @@ def version_of(name: str = "churn-south") -> ModelVersion:
         signature="",
         bytes=1,
         library_versions={},
+        compatibility=Compatibility(status="same"),
     )

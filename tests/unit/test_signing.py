@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import hmac
 
 import pytest
 
@@ -46,3 +47,20 @@ def test_another_key_gives_another_signature() -> None:
 def test_parts_cannot_be_shifted_from_one_field_into_the_next() -> None:
     signer = Signer("key")
     assert signer.sign(Signed("a", "b", "c", "d")) != signer.sign(Signed("ab", "", "c", "d"))
+
+
+def test_a_signature_of_before_is_good_for_what_it_says_and_a_new_one_says_the_libraries_too() -> None:
+    signer, made_with = Signer("key"), '{"library_versions":{"numpy":"2.4.6"}}'
+    first = hmac.new(
+        b"key", b"\n".join([b"graft-model-artifact-v1", *_parts(SIGNED)]), hashlib.sha256
+    ).hexdigest()
+    signer.verify(SIGNED, first, CONTENT)
+    signer.verify(dataclasses.replace(SIGNED, made_with=made_with), first, CONTENT)
+    now = dataclasses.replace(SIGNED, made_with=made_with)
+    signer.verify(now, signer.sign(now), CONTENT)
+    with pytest.raises(BadSignature):
+        signer.verify(dataclasses.replace(now, made_with="{}"), signer.sign(now), CONTENT)
+
+
+def _parts(signed: Signed) -> list[bytes]:
+    return [part.encode() for part in (signed.project, signed.name, signed.job_id, signed.sha256)]

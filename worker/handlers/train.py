@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec
 from shared.contracts.tables import Column
-from shared.modeling import Model, dump
+from shared.modeling import Model, contents, dump
 from worker.handlers.base import Assignment, Context, Outcome
 from worker.handlers.reporting import (
     allowed_threads,
@@ -78,6 +78,7 @@ def describe(model: Model, train: Labelled, seed: int) -> dict[str, Any]:
         "schema": model.schema(),
         "baseline": baseline(train),
         "library_versions": library_versions(),
+        "artifact": contents(model),
         "seed": seed,
         "n_train": train.rows,
     }
