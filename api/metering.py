@@ -2,7 +2,7 @@
 
 An API process takes the right to some requests at a time and hands it out itself for a second, so that most requests
 of a busy client ask Redis nothing: twenty of 120,000 a minute, one alone of small limits. What is then left of it is
-given up. So a limit is never exceeded, and who comes near it may find it lower by what the processes hold.
+given up. So processes do not exceed a limit together, and who comes near it may find it lower by what they hold.
 """
 
 from __future__ import annotations

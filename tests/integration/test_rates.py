@@ -89,7 +89,8 @@ def test_after_a_while_all_of_it_is_there_again(services: Services) -> None:
     pass_time(services, 60)
     pass_time(services, 59.9)
     eventually(lambda: services.rates.standing(SMALL, "a").left == 10)
-    assert admitted(Meter(services.rates), SMALL, "a", 11) == 10
+    again = admitted(Meter(services.rates), SMALL, "a", 12)
+    assert again in {10, 11}, "one more, if a window ended in between"
 
 
 def test_most_requests_of_a_busy_client_ask_redis_nothing(services: Services) -> None:
