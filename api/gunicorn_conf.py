@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from shared.processes import close_to_others
+
 # Sixteen threads may predict at a time. A team of BLAS or OpenMP threads for each makes them all wait for one another;
 # both libraries read this once, when they are loaded.
 for _library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -16,6 +18,8 @@ for _library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 # Where each process counts its predictions (`api.metrics`). It lives as long as the arbiter does.
 _counts = tempfile.mkdtemp(prefix="graft-metrics-", dir=os.environ.get("GRAFT_TEMP_DIR") or None)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+
+close_to_others()  # gunicorn's own process, and the workers that it forks
 
 wsgi_app = "api.app:create_app()"
 bind = os.environ.get("GRAFT_BIND", "127.0.0.1:8000")

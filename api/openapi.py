@@ -13,26 +13,16 @@ from typing import Any
 
 from apiflask import APIFlask
 
+from api import path_names
 from api.auth import scope_of
 from api.datasets import CONTENT_TYPES
 from api.examples import EXAMPLES
-from shared.contracts.base import NAME_PATTERN, ULID_PATTERN
 from shared.contracts.datasets import RegisterBody
-from shared.contracts.job_fields import MODEL_REF_PATTERN
 from shared.contracts.problems import MEDIA_TYPE, Problem
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _EVERYWHERE = (400, 401, 403, 414, 429, 431, 500, 503)
 
-_PATH_PATTERNS = {
-    "name": NAME_PATTERN,
-    "alias": NAME_PATTERN,
-    "ref": MODEL_REF_PATTERN,
-    "dataset_id": f"^ds_{ULID_PATTERN}$",
-    "job_id": f"^job_{ULID_PATTERN}$",
-    "schedule_id": f"^sch_{ULID_PATTERN}$",
-    "key_id": f"^key_{ULID_PATTERN}$",
-}
 _LINKS = {
     ("post", "/v1/datasets"): ("dataset_id", "/id"),
     ("post", "/v1/jobs"): ("job_id", "/id"),
@@ -192,8 +182,8 @@ def _conditions(operation: dict[str, Any]) -> None:
 def _shapes(operation: dict[str, Any]) -> None:
     """Of names in the path, and the headers of every answer."""
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "path" and parameter["name"] in _PATH_PATTERNS:
-            parameter["schema"]["pattern"] = _PATH_PATTERNS[parameter["name"]]
+        if parameter["in"] == "path" and parameter["name"] in path_names.PATTERNS:
+            parameter["schema"]["pattern"] = path_names.PATTERNS[parameter["name"]]
     has_revision = "412" in operation["responses"]
     for status, response in operation["responses"].items():
         names = ("X-Request-ID", *_HEADERS_OF.get(status, ()))

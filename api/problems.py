@@ -17,6 +17,7 @@ from shared import logs
 from shared.contracts.problems import MEDIA_TYPE, ProblemError, problem
 from shared.contracts.refusals import invalid
 from shared.errors import FieldError, GraftError, PreconditionFailed, Temporary, TooMany
+from shared.pointers import shortened
 
 log = logs.get(__name__)
 
@@ -80,6 +81,6 @@ def respond(
     errors: tuple[FieldError, ...] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
-    told = [ProblemError(pointer=error.pointer, detail=error.detail) for error in errors]
+    told = [ProblemError(pointer=shortened(error.pointer), detail=error.detail) for error in errors]
     body = problem(status, code, detail, g.get("request_id", ""), told)
     return Response(body, status, headers, mimetype=MEDIA_TYPE)

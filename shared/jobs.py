@@ -28,7 +28,15 @@ from shared.contracts.jobs import (
     Usage,
 )
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, LostLease, NotFound, Temporary, TooMany
+from shared.errors import (
+    Conflict,
+    GraftError,
+    InvalidInput,
+    LostLease,
+    NotFound,
+    Temporary,
+    TooMany,
+)
 from shared.states import TERMINAL, JobState, sources
 
 log = logs.get(__name__)
@@ -104,12 +112,23 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A model version that comes into being when its job is finished."""
+    """A model version that comes into being when its job is finished.
+
+    `number` is the one that its signature was made for; None: whichever is next.
+    """
 
     name: str
     description: str | None
     tags: Mapping[str, str] | None
     fields: Mapping[str, Any]
+    number: int | None = None
+
+
+class NumberTaken(GraftError):
+    """Another version has come first: sign for the next number. Nothing has changed."""
+
+    default_code = "number_taken"
+    status = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +477,7 @@ class JobStore:
     ) -> int:
         """End the job, together with its one effect. Returns the number of the new model version, or 0.
 
-        Sending it twice is sending it once. Raises LostLease, and then nothing has changed.
+        Sending it twice is sending it once. Raises LostLease or NumberTaken, and then nothing has changed.
         """
         project, job_id = lease.project, lease.job_id
         fields = encode(**changes)
@@ -477,6 +496,7 @@ class JobStore:
                 version.name,
                 "" if version.description is None else version.description,
                 "" if version.tags is None else json.dumps(version.tags),
+                str(version.number or 0),
                 *encode(**version.fields),
             ]
         answer, number = self._finish(
@@ -503,7 +523,10 @@ class JobStore:
         )
         if answer == "lost":
             raise _lost(lease)
-        self._learn_duration(project, job_id)
+        if answer == "taken":
+            raise NumberTaken("another version has the number that this one was signed for")
+        if answer == "done":
+            self._learn_duration(project, job_id)
         return int(number)
 
     def _learn_duration(self, project: str, job_id: str) -> None:

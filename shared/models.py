@@ -76,7 +76,7 @@ class Artifact:
     def signed(self) -> Signed:
         """What its signature vouches for."""
         made_with = made_of(self.library_versions, self.contents)
-        return Signed(self.project, self.name, self.job_id, self.sha256, made_with)
+        return Signed(self.project, self.name, self.version, self.job_id, self.sha256, made_with)
 
     @property
     def compatibility(self) -> Compatibility:
@@ -257,6 +257,10 @@ class ModelStore:
             raise unknown_version(name, number)
         made_with, held = json.loads(libraries or "{}"), json.loads(contents or "null")
         return Artifact(project, name, number, job_id, key, int(size), sha256, signature, made_with, held)
+
+    def next_number(self, project: str, name: str) -> int:
+        """The number that the next version will have, unless another one comes first."""
+        return int(self._redis.hget(keys.model(project, name), "latest_version") or 0) + 1
 
     def report(self, project: str, name: str, number: int) -> str:
         """The JSON of what fine-tuning found out about the version. Raises NotFound, also for a plain training's."""

@@ -8,9 +8,21 @@ import sys
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 
 
 def die_with_parent() -> None:
     """Be killed by the kernel when the parent ends (Linux; elsewhere nothing happens)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def close_to_others() -> None:
+    """Keep other processes of the same user out of this one's memory and environment (Linux; elsewhere nothing).
+
+    `/proc/<pid>/environ` shows what a process was started with, also when it has forgotten that. prctl(2): without
+    PR_SET_DUMPABLE it is root's to read, as are `/proc/<pid>/mem` and `fd`, nobody else may trace the process, and no
+    core of it is written. Forked children have it from their parent; a program that is executed has not.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -1,9 +1,10 @@
 """Signatures of model artifacts: HMAC-SHA256 (RFC 2104) under `GRAFT_SIGNING_KEY`.
 
 joblib opens a pickle, and a pickle can run anything. So an artifact is opened only if its bytes hash to the
-digest in its record, and the record's signature binds that digest to the project, the model name, the job that made it
-and the libraries it was made with. A changed byte, a swapped file or a record written by somebody else is refused
-unopened. Signatures of before (version 1) do not say the libraries; they are good for what they say.
+digest in its record, and the record's signature binds that digest to the project, the model's name, the number of
+the version, the job that made it and the libraries it was made with. A changed byte, a swapped file, a record that was
+copied over another one or written by somebody else is refused unopened. Signatures of before (version 1) say neither
+number nor libraries; they are good for what they say.
 """
 
 from __future__ import annotations
@@ -35,13 +36,22 @@ class Signed:
 
     project: str
     name: str
+    version: int
     job_id: str
     sha256: str
     made_with: str = ""
     """As `made_of` writes it."""
 
     def _message(self) -> bytes:
-        parts = (_CONTEXT, self.project, self.name, self.job_id, self.sha256, self.made_with)
+        parts = (
+            _CONTEXT,
+            self.project,
+            self.name,
+            str(self.version),
+            self.job_id,
+            self.sha256,
+            self.made_with,
+        )
         return "\n".join(parts).encode()
 
     def _message_1(self) -> bytes:
@@ -60,7 +70,7 @@ class Signer:
 
     def seal(self, content: str) -> str:
         """A signature of one of our own notes, which no signature of an artifact can stand for."""
-        return hmac.new(self._key, f"{_NOTE_CONTEXT}\n{content}".encode(), hashlib.sha256).hexdigest()
+        return self._digest(f"{_NOTE_CONTEXT}\n{content}".encode())
 
     def is_seal(self, signature: str, content: str) -> bool:
         """Whether `seal` gave this signature for this content."""

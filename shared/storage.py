@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -253,8 +254,11 @@ def allowed_bucket(uri: str, allowed: tuple[str, ...], *, pointer: str) -> tuple
         raise InvalidInput.at(
             pointer, f"the bucket {bucket} is not one that may be used here", code="bucket_not_allowed"
         )
-    if any(part in {".", ".."} for part in key.split("/")):
-        raise InvalidInput.at(pointer, "a key may not hold . or .. as a part", code="bad_uri")
+    parts = key.split("/")
+    if any(part in {".", ".."} for part in parts) or "" in parts[:-1]:
+        raise InvalidInput.at(pointer, "a key may not hold . or .. or nothing as a part", code="bad_uri")
+    if any(unicodedata.category(letter) == "Cc" for letter in key):
+        raise InvalidInput.at(pointer, "a key may not hold control characters", code="bad_uri")
     return bucket, key
 
 

@@ -13,6 +13,7 @@ from kombu.entity import Queue
 
 from shared import logs, queue, services
 from shared.config import Settings, forget_secrets
+from shared.processes import close_to_others
 from worker import transport
 from worker.station import Station
 
@@ -66,6 +67,7 @@ def _open_station(sender: str, instance: Any, **_: Any) -> None:
     )
     # The children's forkserver, which is started later, inherits this process's environment.
     forget_secrets()
+    close_to_others()
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from shared import logs
 from shared.contracts.base import rfc3339
 from shared.errors import GraftError, LostLease, Temporary
-from shared.jobs import Lease
+from shared.jobs import Lease, NewVersion, NumberTaken
 from shared.services import Services
 from shared.states import JobState
 from worker import checkpoints, inputs, publishing, recovery
@@ -225,14 +225,24 @@ class Attempt:
         self._keeper.flush()
 
         def act() -> int:
-            return self._services.jobs.finish(
-                self._lease, state, usage=self._usage or None, warnings=self._warnings or None, **changes
-            )
+            return self._end(state, usage=self._usage or None, warnings=self._warnings or None, **changes)
 
         version = self._patiently(act, FINISH_PATIENCE_SECONDS)
         if self._checkpoints:
             self._checkpoints.discard()
         return version
+
+    def _end(self, state: JobState, *, version: NewVersion | None = None, **changes: Any) -> int:
+        """Finish the job. A version is signed for the number that it will have, and anew if another comes first."""
+        jobs, models = self._services.jobs, self._services.models
+        while version:
+            number = models.next_number(self._lease.project, version.name)
+            signed = publishing.signed(self._services, self._lease, version, number)
+            try:
+                return jobs.finish(self._lease, state, version=signed, **changes)
+            except NumberTaken:
+                log.info("version_signed_again", model=version.name, number=number)
+        return jobs.finish(self._lease, state, **changes)
 
     def _patiently(
         self, act: Callable[[], T], seconds: float, *, stop: Callable[[], None] = lambda: None

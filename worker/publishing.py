@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,13 +31,11 @@ Upload = Callable[[Callable[[], storage.Stored]], storage.Stored]
 def publish_model(
     services: Services, lease: Lease, record: Mapping[str, Any], outcome: Mapping[str, Any], upload: Upload
 ) -> NewVersion:
-    """Sign and upload the artifact; returns the version that finishing the job will bring into being."""
+    """Upload the artifact; returns the version that finishing the job will bring into being, once it is `signed`."""
     spec, path = record["spec"], Path(outcome["artifact"])
     name = spec["model"]["name"]
     key = keys.attempt_prefix(lease.project, lease.job_id, lease.token) + "model.joblib"
     stored = upload(lambda: services.objects.put(key, path))
-    made_with = made_of(outcome["version"]["library_versions"], outcome["version"].get("artifact"))
-    signed = Signed(lease.project, name, lease.job_id, stored.sha256, made_with)
     return NewVersion(
         name=name,
         description=spec["model"].get("description"),
@@ -51,10 +50,17 @@ def publish_model(
             "artifact_key": key,
             "bytes": stored.bytes,
             "sha256": stored.sha256,
-            "signature": services.signer.sign(signed),
             **version_report(outcome["result"]),
         },
     )
+
+
+def signed(services: Services, lease: Lease, version: NewVersion, number: int) -> NewVersion:
+    """The version with a signature that is good for this number alone, and for no other."""
+    fields = version.fields
+    made_with = made_of(fields["library_versions"], fields.get("artifact"))
+    what = Signed(lease.project, version.name, number, lease.job_id, fields["sha256"], made_with)
+    return replace(version, number=number, fields={**fields, "signature": services.signer.sign(what)})
 
 
 def version_report(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from worker.upkeep import Upkeep, watchdog
 
 log = logs.get(__name__)
 
-PRELOAD = ["worker.child"]
+PRELOAD = ["shared.closed_process", "worker.child"]
 
 
 class Station:

@@ -19,7 +19,7 @@ from shared.tables import Profile
 _BYTES_PER_SECOND: Final = 2**20
 #: How long a request waits for a reader before it is told to come back.
 _QUEUE_SECONDS: Final = 10.0
-_PRELOAD: Final = ["shared.confinement.child"]
+_PRELOAD: Final = ["shared.closed_process", "shared.confinement.child"]
 
 
 class Readers:

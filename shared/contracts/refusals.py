@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from shared.contracts.jobs import JobType
 from shared.errors import FieldError, InvalidInput
-from shared.pointers import pointer
+from shared.pointers import pointer, shortened
 
 _UNION_TAGS = frozenset(get_args(JobType))
 _MOST_ERRORS = 100
@@ -48,4 +48,4 @@ def _pointer(place: tuple[int | str, ...], context: dict[str, Any]) -> str:
         parts += [str(context[part]) for part in ("field", "entry") if context.get(part)]
     if not parts and context.get("discriminator"):
         parts = [str(context["discriminator"]).strip("'")]
-    return pointer(*parts)
+    return shortened(pointer(*parts))

@@ -7,13 +7,13 @@
 --       7 'expired': only if the lease has run out (a rescuer asks), else ''
 --       8 n: how many fields of the hash follow, then n field, value pairs
 --       with a model version: template of its key (%d the number), model name, description and tags ('' to keep),
---       then field, value pairs of the version
--- Returns {'done', version | 0} | {'lost', 0}
+--       the number that it must get (0: any), then field, value pairs of the version
+-- Returns {'done', version | 0} | {'again', version | 0} (sent again: nothing has changed) | {'lost', 0} | {'taken', 0}: the next version's number is another one
 local job, leases = KEYS[1], KEYS[3]
 local id, state, now = ARGV[3], ARGV[4], now_ms()
 
 local held = redis.call('HMGET', job, 'token', 'status', 'attempt', 'finished_by', 'model_version')
-if held[4] == ARGV[1] then return {'done', tonumber(held[5] or 0)} end  -- the answer to this very call was lost
+if held[4] == ARGV[1] then return {'again', tonumber(held[5] or 0)} end  -- the answer to this very call was lost
 if held[1] ~= ARGV[1] or not string.find(ARGV[5], held[2] or '?', 1, true) then return {'lost', 0} end
 if ARGV[7] == 'expired' then
   local deadline = redis.call('ZSCORE', leases, ARGV[2])
@@ -21,6 +21,11 @@ if ARGV[7] == 'expired' then
 end
 
 local last = 8 + 2 * tonumber(ARGV[8])
+if KEYS[6] then
+  local wanted = tonumber(ARGV[last + 5])
+  local latest = tonumber(redis.call('HGET', KEYS[6], 'latest_version') or 0)
+  if wanted ~= 0 and wanted ~= latest + 1 then return {'taken', 0} end
+end
 for i = 9, last, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
 
 local version = 0
@@ -40,7 +45,7 @@ if KEYS[6] then
   redis.call('ZADD', KEYS[7], version, version)
   redis.call('ZADD', KEYS[8], 0, name)
   local key = string.format(ARGV[last + 1], version)
-  set_fields(key, last + 5)
+  set_fields(key, last + 6)
   redis.call('HSET', key, 'version', version, 'created_at', now)
   redis.call('HSET', job, 'model_version', version)
   if KEYS[10] then redis.call('ZADD', KEYS[10], now, name .. ':' .. version) end

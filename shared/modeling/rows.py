@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -118,7 +119,7 @@ def escaped(key: str) -> str:
 
 
 def _unknown(row: Mapping[str, Any], known: set[str], place: str) -> list[FieldError]:
-    extra = [str(key) for key in row if key not in known]
+    extra = islice((str(key) for key in row if key not in known), MAX_ERRORS)
     return [FieldError(f"{place}/{escaped(key)}", "is not a column of the model") for key in extra]
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from graft.stack import Endpoint, RunningServer, object_store_endpoint
 from tests.e2e import tables
+from tests.support import without_capabilities
 from tests.support.client import Graft, Json, train_body
 from tests.support.waiting import eventually
 
@@ -69,6 +70,7 @@ def running_stack(
         **settings,
     }
     command = [
+        *without_capabilities.SCRIPT,
         sys.executable,
         "-m",
         "graft",

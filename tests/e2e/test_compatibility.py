@@ -48,7 +48,7 @@ def forge(stack: RunningStack) -> Callable[..., None]:
         changed = {"library_versions": json.dumps(made_with)}
         if sign:
             told = made_of(made_with, json.loads(record["artifact"]))
-            signed = Signed(PROJECT, name, record["job"], record["sha256"], told)
+            signed = Signed(PROJECT, name, 1, record["job"], record["sha256"], told)
             changed["signature"] = Signer(credentials["signing_key"]).sign(signed)
         client.hset(key, mapping=changed)
 

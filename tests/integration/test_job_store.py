@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared import keys
 from shared.errors import Conflict, InvalidInput, LostLease, NotFound, TooMany
-from shared.jobs import JobStore, Lease, NewJob, NewVersion, Uses
+from shared.jobs import JobStore, Lease, NewJob, NewVersion, NumberTaken, Uses
 from shared.queue import PRIORITIES, queue_name
 from shared.services import Services
 from shared.states import JobState
@@ -218,6 +219,21 @@ def test_finishing_twice_with_the_same_token_has_one_effect(services: Services) 
     before = everything(services)
     assert services.jobs.finish(lease, JobState.SUCCEEDED, version=version) == 1
     assert everything(services) == before
+
+
+def test_a_version_comes_into_being_under_the_number_it_was_signed_for_or_not_at_all(
+    services: Services,
+) -> None:
+    submit(services.jobs)
+    lease = claim(services.jobs)
+    version = NewVersion("churn", None, None, {"name": "churn"}, number=2)
+    before = everything(services)
+    with pytest.raises(NumberTaken):
+        services.jobs.finish(lease, JobState.SUCCEEDED, version=version)
+    assert everything(services) == before
+    right = replace(version, number=services.models.next_number("default", "churn"))
+    assert services.jobs.finish(lease, JobState.SUCCEEDED, version=right) == 1
+    assert services.models.next_number("default", "churn") == 2
 
 
 def stale_lease(services: Services) -> tuple[Lease, Lease]:

@@ -11,7 +11,7 @@ import pytest
 from shared.signing import BadSignature, Signed, Signer
 
 CONTENT = b"the artifact"
-SIGNED = Signed("default", "churn", "job_1", hashlib.sha256(CONTENT).hexdigest())
+SIGNED = Signed("default", "churn", 3, "job_1", hashlib.sha256(CONTENT).hexdigest())
 
 
 def test_what_was_signed_is_accepted() -> None:
@@ -19,7 +19,7 @@ def test_what_was_signed_is_accepted() -> None:
     signer.verify(SIGNED, signer.sign(SIGNED), CONTENT)
 
 
-@pytest.mark.parametrize("field", ["project", "name", "job_id", "sha256"])
+@pytest.mark.parametrize("field", ["project", "name", "version", "job_id", "sha256"])
 def test_a_signature_is_no_good_for_anything_else(field: str) -> None:
     signer = Signer("key")
     other = dataclasses.replace(SIGNED, **{field: "x"})
@@ -46,7 +46,7 @@ def test_another_key_gives_another_signature() -> None:
 
 def test_parts_cannot_be_shifted_from_one_field_into_the_next() -> None:
     signer = Signer("key")
-    assert signer.sign(Signed("a", "b", "c", "d")) != signer.sign(Signed("ab", "", "c", "d"))
+    assert signer.sign(Signed("a", "b", 1, "c", "d")) != signer.sign(Signed("ab", "", 1, "c", "d"))
 
 
 def test_a_signature_of_before_is_good_for_what_it_says_and_a_new_one_says_the_libraries_too() -> None:
