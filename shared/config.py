@@ -77,8 +77,8 @@ class Settings(BaseSettings):
     """How long a worker that is told to stop lets its running jobs finish before it gives them back."""
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 10.0
     """How often a long fit is written to the store, so that another attempt goes on from there."""
-    child_memory_bytes: Annotated[int, Field(gt=0)] | None = None
-    """Resident memory at which a job's child is stopped as `out_of_memory`; none: no limit."""
+    child_memory_bytes: Annotated[int, Field(ge=0)] | None = None
+    """What a job's child may have before it fails as `out_of_memory`; none: its share of 80 % of the memory; 0: any."""
     max_timeout_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """The longest time limit an attempt may have, and the one it has if none is given."""
     max_live_jobs: Annotated[int, Field(gt=0)] = 100_000

@@ -27,7 +27,7 @@ from shared.errors import GraftError, LostLease, Temporary
 from shared.jobs import Lease, NewVersion, NumberTaken
 from shared.services import Services
 from shared.states import JobState
-from worker import checkpoints, inputs, publishing, recovery
+from worker import checkpoints, inputs, memory, publishing, recovery
 from worker.child import describe
 from worker.handlers.base import Assignment
 from worker.keeper import Interrupted, Interruption, LeaseKeeper
@@ -147,6 +147,7 @@ class Attempt:
     def _verdict(self, packed: Mapping[str, Any]) -> Verdict:
         settings = self._services.settings
         timeout = self._job.get("timeout_seconds")
+        memory_bytes = memory.limit_of_a_child(settings.child_memory_bytes, self._concurrency)
         return supervise(
             self._processes,
             packed,
@@ -155,11 +156,12 @@ class Attempt:
                 "request_id": self._job.get("request_id"),
                 "threads": _threads(self._concurrency),
                 "checkpoint_seconds": settings.checkpoint_seconds,
+                "memory_bytes": memory_bytes,
             },
             keeper=self._keeper,
             limits=Limits(
                 timeout_seconds=float(timeout) if timeout else float(settings.max_timeout_seconds),
-                memory_bytes=settings.child_memory_bytes,
+                memory_bytes=memory_bytes,
                 stop_grace_seconds=settings.stop_grace_seconds,
             ),
             on_report=self._on_report,

@@ -20,6 +20,7 @@ from worker.keeper import Interruption, LeaseKeeper
 
 _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 0.5
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,12 @@ class _Watch:
         """The child is gone without a word."""
         code = self._process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        memory = self._limits.memory_bytes
+        if memory and code is not None and code < 0 and self._peak_rss > _NEARLY_ALL * memory:
+            # A library that cannot bear to get no memory ends the process; or the kernel has.
+            return self._failed(
+                "out_of_memory", f"the job died ({how}) with nearly all of its {memory} bytes of memory"
+            )
         return self._failed("worker_lost", f"the process that ran the job died ({how})", retryable=True)
 
     def usage(self, reported: Mapping[str, float] | None = None) -> Mapping[str, float]:
