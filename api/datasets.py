@@ -133,6 +133,9 @@ def delete_dataset(dataset_id: str) -> tuple[str, int]:
 
 def _upload(owner: str, name: str, format: Format) -> Dataset:
     request.max_content_length = services().settings.max_upload_bytes
+    services().stored.expect_room(
+        owner, request.content_length or 0, limit=services().settings.max_project_bytes
+    )
     with _spool() as spool:
         _receive(spool)
         path = Path(spool.name)
@@ -145,9 +148,13 @@ def _upload(owner: str, name: str, format: Format) -> Dataset:
     file = DatasetFile(
         bucket=services().objects.bucket, key=key, rows=found.rows, bytes=stored.bytes, sha256=stored.sha256
     )
-    return services().datasets.create(
-        owner, dataset_id, name=name, format=format, columns=found.columns, files=[file]
-    )
+    try:
+        return services().datasets.create(
+            owner, dataset_id, name=name, format=format, columns=found.columns, files=[file]
+        )
+    except TooLarge:
+        services().objects.delete(key)
+        raise
 
 
 def _compression(path: Path) -> Compression | None:

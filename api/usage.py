@@ -73,7 +73,8 @@ def get_usage(query: UsageQuery) -> UsageReport:
         raise InvalidInput.at("/from", "should not be later than `to`")
     if (last - first).days >= _MOST_DAYS:
         raise InvalidInput.at("/from", f"should lie at most {_MOST_DAYS} days before `to`")
-    return usage.report(project(), first, last)
+    stored = services().stored.of(project(), limit=services().settings.max_project_bytes)
+    return usage.report(project(), first, last, stored)
 
 
 class RequestCounter:

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """The longest time limit an attempt may have, and the one it has if none is given."""
     max_live_jobs: Annotated[int, Field(gt=0)] = 100_000
     """Queued and running jobs that one project may have at a time."""
+    max_project_bytes: Annotated[int, Field(ge=0)] = 0
+    """Bytes of uploaded datasets, artifacts and outputs that one project may keep; 0: any number."""
     artifact_cache_bytes: Annotated[int, Field(ge=0)] = 1 * GIB
     """Artifacts that the workers of a machine keep below `temp_dir`, to fetch no model once for each shard."""
     max_interruptions: Annotated[int, Field(ge=0)] = 20

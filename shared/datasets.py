@@ -19,7 +19,7 @@ from shared.contracts.base import from_ms
 from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, NotFound
+from shared.errors import Conflict, InvalidInput, NotFound, TooLarge
 from shared.jobs import Uses
 from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
@@ -37,8 +37,10 @@ def new_id() -> str:
 class DatasetStore:
     """Datasets in Redis. Safe to share between threads and processes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, max_bytes: int = 0) -> None:
         self._redis = database
+        self._max_bytes = max_bytes
+        self._create = database.script("create_dataset")
         self._delete = database.script("delete_dataset")
         self.recall = lru_cache(_RECALLED)(self.get)
         """`get` for who finds out by other means if the dataset is gone: what was read once never changes."""
@@ -54,9 +56,11 @@ class DatasetStore:
         files: Sequence[DatasetFile],
         uri: str | None = None,
     ) -> Dataset:
-        """Write the record of a table whose objects are all in the store."""
+        """Write the record of a table whose objects are all in the store.
+
+        What lies in our bucket (no `uri`) counts into what the project keeps. Raises TooLarge if that is too much.
+        """
         sha256 = joint_digest([file.sha256 for file in files])
-        seconds, microseconds = self._redis.time()
         record = {
             "id": dataset_id,
             "name": name,
@@ -67,13 +71,23 @@ class DatasetStore:
             "sha256": sha256,
             "columns": json.dumps([column.model_dump() for column in columns]),
             "files": json.dumps([file.model_dump() for file in files]),
-            "created_at": seconds * 1000 + microseconds // 1000,
             **({"uri": uri} if uri else {}),
         }
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.dataset(project, dataset_id), mapping=record)
-            pipe.zadd(keys.datasets(project), {dataset_id: 0})
-            pipe.execute()
+        answer, *created_at = self._create(
+            keys=[keys.dataset(project, dataset_id), keys.datasets(project)],
+            args=[
+                dataset_id,
+                "" if uri else record["bytes"],
+                self._max_bytes,
+                *(part for pair in record.items() for part in pair),
+            ],
+        )
+        if answer == "full":
+            raise TooLarge(
+                f"the project may keep {self._max_bytes} bytes, and this does not fit in",
+                code="quota_exceeded",
+            )
+        record["created_at"] = created_at[0]
         return _to_dataset({name: str(value) for name, value in record.items()})
 
     def get(self, project: str, dataset_id: str) -> Dataset:

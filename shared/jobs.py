@@ -45,6 +45,8 @@ FILTERS = ("status", "type", "model", "schedule")
 """What a list of jobs can be narrowed by; each has an index of its own."""
 
 _SCAN = 200
+_KEEPS = frozenset({"train", "fine_tune", "batch_predict"})
+"""Types of jobs that put something into the store to stay."""
 _MOST_LOG_LINES = 2_000
 _MOST_FOLLOWED = 100
 _JSON_FIELDS = (
@@ -160,6 +162,7 @@ class JobStore:
         max_live_jobs: int,
         max_interruptions: int,
         idempotency_seconds: int,
+        max_bytes: int = 0,
         new_token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._new_token = new_token
@@ -168,6 +171,7 @@ class JobStore:
         self._max_live = max_live_jobs
         self._max_interruptions = max_interruptions
         self._idempotency_seconds = idempotency_seconds
+        self._max_bytes = max_bytes
         self._submit = database.script("submit")
         self._claim = database.script("claim")
         self._renew = database.script("renew")
@@ -242,6 +246,7 @@ class JobStore:
                 len(indexes),
                 len(new.uses),
                 len(fields) // 2,
+                self._max_bytes if new.type in _KEEPS else 0,
                 *fields,
                 *(occurrence.args if occurrence else ()),
             ],
@@ -253,11 +258,8 @@ class JobStore:
                 raise NotFound("the job that this Idempotency-Key stands for is gone", code="unknown_job")
             case ["mismatch"]:
                 raise key_reused()
-            case ["quota"]:
-                raise TooMany(
-                    f"the project has {self._max_live} live jobs, its limit; wait for some to end",
-                    code="quota_exceeded",
-                )
+            case ["quota" | "full" as limit]:
+                raise self._over(limit)
             case ["gone", position]:
                 raise InvalidInput.at(
                     new.uses[int(position)].pointer, "does not exist any more", code="unknown_reference"
@@ -267,6 +269,13 @@ class JobStore:
             case ["overlaps"]:
                 raise Conflict("a job of the schedule has not ended", code="occurrence_overlaps")
         raise AssertionError(f"submit.lua answered {answer!r}")
+
+    def _over(self, limit: str) -> TooMany:
+        if limit == "quota":
+            why = f"the project has {self._max_live} live jobs, its limit; wait for some to end"
+        else:
+            why = f"the project keeps {self._max_bytes} bytes in the store, its limit; delete some"
+        return TooMany(why, code="quota_exceeded")
 
     def get(self, project: str, job_id: str) -> Job:
         """The job as it is told. Raises NotFound, also for another project's."""

@@ -32,6 +32,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:schedule:<id>:users      set     its live jobs
     graft:p:P:schedules                zset
     graft:p:P:keys                     zset    its API keys
+    graft:p:P:stored                   hash    bytes that it keeps: datasets, artifacts, outputs
     graft:p:P:usage:<day>              hash    what it used that day (days since 1970, UTC)
 
     graft:key:<id>                     hash    an API key, found before its project is known
@@ -138,6 +139,11 @@ def served(queue: str) -> str:
 def usage(project: str, day: int) -> str:
     """Scripts that end a job make it from the job's."""
     return f"graft:p:{project}:usage:{day}"
+
+
+def stored(project: str) -> str:
+    """Scripts make it from any key of the project."""
+    return f"graft:p:{project}:stored"
 
 
 def dataset(project: str, dataset_id: str) -> str:

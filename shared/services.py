@@ -20,6 +20,7 @@ from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
+from shared.stored import StoredBytes
 from shared.usage import UsageStore
 from shared.workers import WorkerStore
 
@@ -45,6 +46,7 @@ class Services:
     api_keys: ApiKeyStore
     rates: Rates
     usage: UsageStore
+    stored: StoredBytes
     idempotency: IdempotencyStore
     places: QueuePlaces
 
@@ -64,9 +66,10 @@ def build(settings: Settings) -> Services:
             max_live_jobs=settings.max_live_jobs,
             max_interruptions=settings.max_interruptions,
             idempotency_seconds=settings.idempotency_seconds,
+            max_bytes=settings.max_project_bytes,
         ),
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
-        datasets=DatasetStore(redis),
+        datasets=DatasetStore(redis, max_bytes=settings.max_project_bytes),
         models=models,
         aliases=AliasStore(redis, models),
         schedules=ScheduleStore(
@@ -78,6 +81,7 @@ def build(settings: Settings) -> Services:
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
         rates=Rates(redis),
         usage=UsageStore(redis),
+        stored=StoredBytes(redis),
         idempotency=IdempotencyStore(redis),
         places=QueuePlaces(redis),
     )

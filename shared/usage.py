@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from shared import keys
-from shared.contracts.usage import DayUsage, Totals, UsageReport
+from shared.contracts.usage import DayUsage, Stored, Totals, UsageReport
 from shared.database import Database
 
 _EPOCH = date(1970, 1, 1)
@@ -27,7 +27,7 @@ class UsageStore:
         """By Redis's clock, in UTC."""
         return datetime.fromtimestamp(self._redis.time()[0], UTC).date()
 
-    def report(self, project: str, first: date, last: date) -> UsageReport:
+    def report(self, project: str, first: date, last: date, stored: Stored) -> UsageReport:
         """Of the days from the first to the last, both included."""
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         with self._redis.pipeline() as pipe:
@@ -37,6 +37,7 @@ class UsageStore:
         used = [(day, fields) for day, fields in zip(days, held, strict=True) if fields]
         return UsageReport(
             project=project,
+            stored=stored,
             from_=first,
             to=last,
             total=_totals(fields for _, fields in used),

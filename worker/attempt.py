@@ -209,6 +209,7 @@ class Attempt:
             version=finished.version,
             result=finished.result,
             counts=finished.counts,
+            stored_bytes=publishing.kept_bytes(self._services, finished.result),
             reason="",
         )
         log.info("job_succeeded", model_version=number or None, **self._usage)

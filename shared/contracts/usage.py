@@ -29,12 +29,22 @@ class DayUsage(Totals):
     date: date
 
 
+class Stored(Record):
+    """Bytes that a project keeps in the store now; `limit` is what it may keep, null for any number."""
+
+    datasets: int = 0
+    artifacts: int = 0
+    outputs: int = 0
+    limit: int | None = None
+
+
 class UsageReport(Record):
     """From one day to another, both included. Days on which nothing happened are left out."""
 
     model_config = ConfigDict(serialize_by_alias=True, populate_by_name=True)
 
     project: str
+    stored: Stored
     from_: date = Field(alias="from")
     to: date
     total: Totals

@@ -92,6 +92,23 @@ local function holds(job, token, leases, member, expired)
   return not (deadline and tonumber(deadline) > now_ms())
 end
 
+-- Bytes that a project keeps in the store, by kind: datasets, artifacts, outputs (keys.stored). Called by whatever makes
+-- or drops the record of them, in the same step; `key` is any key of the project.
+local function stored_by(key)
+  return string.match(key, '^graft:p:[^:]+') .. ':stored'
+end
+
+local function keep_bytes(key, kind, bytes)
+  if bytes then redis.call('HINCRBY', stored_by(key), kind, bytes) end
+end
+
+-- Whether so many bytes more are too many. `most` 0 is any number.
+local function is_over(key, bytes, most)
+  local sum = tonumber(bytes)
+  for _, kept in ipairs(redis.call('HVALS', stored_by(key))) do sum = sum + tonumber(kept) end
+  return tonumber(most) > 0 and sum > tonumber(most)
+end
+
 -- Count a job that has just ended into what its project has used that day (keys.usage): all that its attempts used, and
 -- the rows that it has been through, but those that an earlier job had scored. Milliseconds, bytes and counts.
 local function count_ended(job, state)

@@ -48,12 +48,14 @@ if KEYS[6] then
   set_fields(key, last + 6)
   redis.call('HSET', key, 'version', version, 'created_at', now)
   redis.call('HSET', job, 'model_version', version)
+  keep_bytes(job, 'artifacts', redis.call('HGET', key, 'bytes'))
   if KEYS[10] then redis.call('ZADD', KEYS[10], now, name .. ':' .. version) end
 end
 
 redis.call('HSET', job, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])
 redis.call('HDEL', job, 'token', 'checkpoint')
 count_ended(job, state)
+keep_bytes(job, 'outputs', redis.call('HGET', job, 'stored_bytes'))
 if state == 'succeeded' then drop_shards(job) end
 touch(job)
 move(KEYS[4], KEYS[5], id)

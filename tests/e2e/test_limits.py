@@ -8,9 +8,10 @@ import pytest
 
 from graft.stack import Endpoint, RunningServer
 from tests.e2e.conftest import KEYS, OPERATORS_KEY, RunningStack, running_stack
-from tests.support.client import Graft
+from tests.support.client import CSV, Graft
 
 A_MINUTE, A_KEY, FAILURES = 30, 20, 5
+MOST_BYTES = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,7 @@ def strict(
         GRAFT_RATE_LIMIT_PER_KEY=str(A_KEY),
         GRAFT_RATE_LIMIT_FAILURES=str(FAILURES),
         GRAFT_TRUSTED_PROXIES="1",
+        GRAFT_MAX_PROJECT_BYTES=str(MOST_BYTES),
     ) as stack:
         yield stack
 
@@ -86,3 +88,21 @@ def test_an_address_that_tries_keys_is_refused_even_with_a_good_one(strict: Runn
         assert graft.get("/v1/jobs").status_code == 200
     with client(strict, "a-guess", "198.51.100.8") as guesser:
         assert guesser.get("/v1/jobs").status_code == 401
+
+
+def test_a_project_keeps_no_more_than_it_may(strict: RunningStack) -> None:
+    table = "a,label\n" + "1234567,yes\n" * 1_000  # 12 KB
+    with client(strict, KEYS["default"]) as graft:
+        first = graft.dataset(table)
+        for chunked in (False, True):  # whether it says beforehand how much it is
+            content = iter([table.encode()]) if chunked else table.encode()
+            refused = graft.post(
+                "/v1/datasets", params={"name": "t"}, content=content, headers={"Content-Type": CSV}
+            )
+            assert (refused.status_code, refused.json()["code"]) == (413, "quota_exceeded")
+        stored = graft.get("/v1/usage").json()["stored"]
+        assert stored == {"datasets": len(table), "artifacts": 0, "outputs": 0, "limit": MOST_BYTES}
+        assert len(graft.get("/v1/datasets").json()["data"]) == 1
+        graft.delete(f"/v1/datasets/{first}")
+        assert graft.get("/v1/usage").json()["stored"]["datasets"] == 0
+        graft.dataset(table)

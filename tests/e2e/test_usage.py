@@ -67,6 +67,17 @@ def test_a_batch_in_shards_has_used_what_all_of_them_have(accountant: Graft) -> 
     )
 
 
+def test_what_is_stored_is_what_datasets_versions_and_outputs_have(accountant: Graft) -> None:
+    stored = _usage(accountant)["stored"]
+    assert stored["datasets"] == sum(item["bytes"] for item in accountant.get("/v1/datasets").json()["data"])
+    versions = accountant.get("/v1/models/flowers/versions").json()["data"]
+    assert stored["artifacts"] == sum(version["bytes"] for version in versions) > 0
+    batches = accountant.get("/v1/jobs", params={"type": "batch_predict"}).json()["data"]
+    files = [file for job in batches for file in accountant.output(job["id"])["files"]]
+    assert stored["outputs"] == sum(file["bytes"] for file in files) > 0
+    assert stored["limit"] is None
+
+
 def test_the_days_add_up_and_others_see_nothing_of_them(
     accountant: Graft, client_of: Callable[..., Graft]
 ) -> None:

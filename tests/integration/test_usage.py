@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from api.usage import RequestCounter
 from shared import database, keys
+from shared.contracts.usage import Stored
 from shared.services import Services
 from shared.usage import UsageStore
 from tests.support.waiting import eventually
@@ -13,7 +14,7 @@ from tests.support.waiting import eventually
 
 def requests(services: Services, project: str) -> int:
     today = services.usage.today()
-    return services.usage.report(project, today, today).total.requests
+    return services.usage.report(project, today, today, Stored()).total.requests
 
 
 def test_requests_are_written_down_by_and_by_and_the_rest_at_the_end(services: Services) -> None:
@@ -45,5 +46,5 @@ def test_days_are_forgotten_when_they_are_old(services: Services) -> None:
     for number in numbers.values():
         services.database.hset(keys.usage("a", number), "requests", 1)
     services.usage.forget("a", days=10)
-    days = services.usage.report("a", today - timedelta(days=365), today).days
+    days = services.usage.report("a", today - timedelta(days=365), today, Stored()).days
     assert [(today - day.date).days for day in days] == [10, 9, 0]
