@@ -18,6 +18,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api import (
     aliases,
     auth,
+    comparison,
     datasets,
     health,
     jobs,
@@ -89,6 +90,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         jobs,
         models,
         aliases,
+        comparison,
         lineage,
         reports,
         predictions,

@@ -118,7 +118,7 @@ def preview_dataset(dataset_id: str) -> Preview:
 @blueprint.delete("/<dataset_id>")
 @needs("submit")
 @blueprint.output({}, status_code=204)
-@blueprint.doc(responses={404: "", 409: "A live job reads it."})
+@blueprint.doc(responses={404: "", 409: "A live job reads it, or a schedule names it."})
 def delete_dataset(dataset_id: str) -> tuple[str, int]:
     """Delete a dataset. Objects that were registered rather than uploaded stay where they are."""
     owner = project()

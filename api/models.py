@@ -7,7 +7,7 @@ import re
 from apiflask import APIBlueprint
 from flask import Response, redirect, request
 
-from api.auth import needs, project
+from api.auth import asking, needs, project
 from api.parameters import TAG_PATTERN, ModelsQuery, NumberedQuery, page
 from api.preconditions import condition, digested, tagged, unchanged
 from api.wiring import services
@@ -53,6 +53,16 @@ def update_model(name: str, body: ModelPatch) -> Response:
     return _answer(services().models.update(project(), name, changes, condition=condition()))
 
 
+@blueprint.delete("/<name>")
+@needs("submit")
+@blueprint.output({}, status_code=204)
+@blueprint.doc(responses={404: "", 409: "An alias, a live job or a schedule refers to it.", 412: ""})
+def delete_model(name: str) -> tuple[str, int]:
+    """Delete a model with all its versions. Its numbers are not given out again."""
+    services().deletions.model(project(), name, condition=condition(), by=asking().key_id)
+    return "", 204
+
+
 @blueprint.get("/<name>/versions")
 @needs("read")
 @blueprint.input(NumberedQuery, location="query", arg_name="query")
@@ -85,6 +95,22 @@ def update_version(name: str, number: int, body: ModelPatch) -> Response:
     """Change a version's description or tags; what is left out stays, and so does all else of it."""
     changes = body.model_dump(exclude_unset=True, exclude_none=True)
     return _answer(services().models.update_version(project(), name, number, changes, condition=condition()))
+
+
+@blueprint.delete("/<name>/versions/<int:number>")
+@needs("submit")
+@blueprint.output({}, status_code=204)
+@blueprint.doc(
+    responses={
+        404: "",
+        409: "An alias, a live job or a schedule refers to it, or it is the only one.",
+        412: "",
+    }
+)
+def delete_version(name: str, number: int) -> tuple[str, int]:
+    """Delete a version. Those that were fine-tuned from it stay, and their lineage still shows it."""
+    services().deletions.version(project(), name, number, condition=condition(), by=asking().key_id)
+    return "", 204
 
 
 @blueprint.get("/<name>/versions/<int:number>/artifact")

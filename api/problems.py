@@ -14,9 +14,17 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from shared import logs
-from shared.contracts.problems import MEDIA_TYPE, ProblemError, problem
+from shared.contracts.problems import MEDIA_TYPE, ProblemError, ProblemReferrer, problem
 from shared.contracts.refusals import invalid
-from shared.errors import FieldError, GraftError, PreconditionFailed, Temporary, TooMany
+from shared.errors import (
+    FieldError,
+    GraftError,
+    InUse,
+    PreconditionFailed,
+    Referrer,
+    Temporary,
+    TooMany,
+)
 from shared.pointers import shortened
 
 log = logs.get(__name__)
@@ -51,7 +59,15 @@ def install(app: APIFlask) -> None:
             headers["WWW-Authenticate"] = "Bearer"
         if isinstance(error, PreconditionFailed) and error.revision is not None:
             headers["ETag"] = f'"{error.revision}"'
-        return respond(error.status, error.code, error.message, errors=error.errors, headers=headers)
+        referrers = error.referrers if isinstance(error, InUse) else ()
+        return respond(
+            error.status,
+            error.code,
+            error.message,
+            errors=error.errors,
+            referrers=referrers,
+            headers=headers,
+        )
 
     @app.error_processor  # takes werkzeug's errors, too, until `http_error` below does
     def apiflask_error(error: HTTPError) -> Response:
@@ -79,8 +95,10 @@ def respond(
     detail: str,
     *,
     errors: tuple[FieldError, ...] = (),
+    referrers: tuple[Referrer, ...] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
     told = [ProblemError(pointer=shortened(error.pointer), detail=error.detail) for error in errors]
-    body = problem(status, code, detail, g.get("request_id", ""), told)
+    found = [ProblemReferrer(kind=item.kind, id=item.id) for item in referrers]
+    body = problem(status, code, detail, g.get("request_id", ""), told, found)
     return Response(body, status, headers, mimetype=MEDIA_TYPE)

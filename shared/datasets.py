@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
@@ -19,7 +20,7 @@ from shared.contracts.base import from_ms
 from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, NotFound, TooLarge
+from shared.errors import InvalidInput, NotFound, TooLarge, in_use
 from shared.jobs import Uses
 from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
@@ -107,19 +108,24 @@ class DatasetStore:
         return [_to_dataset(record) for record in records], more
 
     def delete(self, project: str, dataset_id: str) -> None:
-        """Forget the dataset. Raises NotFound, or Conflict while a live job reads it."""
+        """Forget the dataset. Raises NotFound, or InUse while a live job reads it or a schedule names it."""
+        record, users = keys.dataset(project, dataset_id), keys.dataset_users(project, dataset_id)
         answer = self._delete(
             keys=[
-                keys.dataset(project, dataset_id),
-                keys.dataset_users(project, dataset_id),
+                record,
+                users,
                 keys.datasets(project),
+                keys.naming_schedules(record),
+                keys.ever(users),
+                keys.call(secrets.token_hex(16)),
             ],
             args=[dataset_id],
         )
-        if answer == "unknown":
-            raise _unknown(dataset_id)
-        if answer == "used":
-            raise Conflict(f"a job that has not ended reads {dataset_id}", code="dataset_in_use")
+        match answer:
+            case ["unknown"]:
+                raise _unknown(dataset_id)
+            case ["used", jobs, schedules]:
+                raise in_use(dataset_id, code="dataset_in_use", jobs=jobs, schedules=schedules)
 
     def _record(self, project: str, dataset_id: str) -> dict[str, str]:
         record: dict[str, str] = self._redis.hgetall(keys.dataset(project, dataset_id))

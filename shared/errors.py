@@ -7,6 +7,7 @@
     ├── Forbidden           403  the key lacks the scope
     ├── NotFound            404  unknown, or another project's
     ├── Conflict            409  the state of the thing does not allow it
+    │   └── InUse           409  something refers to what was to be deleted; it says what
     ├── PreconditionFailed  412  the thing is not at the revision that the request is meant for
     ├── TooLarge            413  over a limit that the operator set
     ├── UnsupportedMedia    415  a content type nobody reads
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,41 @@ class NotFound(GraftError):
 class Conflict(GraftError):
     status = 409
     default_code = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """What stands in the way of a deletion: its kind, and its name or id."""
+
+    kind: Literal["alias", "job", "schedule"]
+    id: str
+
+
+class InUse(Conflict):
+    default_code = "in_use"
+
+    def __init__(self, thing: str, referrers: Sequence[Referrer], *, code: str) -> None:
+        named = ", ".join(f"{item.kind} {item.id}" for item in referrers[:3])
+        rest = f" and {len(referrers) - 3} more" if len(referrers) > 3 else ""
+        super().__init__(f"{thing} is not deleted while others refer to it: {named}{rest}", code=code)
+        self.referrers = tuple(referrers)
+
+
+def in_use(
+    thing: str,
+    *,
+    code: str,
+    aliases: Sequence[str] = (),
+    jobs: Sequence[str] = (),
+    schedules: Sequence[str] = (),
+) -> InUse:
+    """Of what a script has found, at most a hundred of each kind."""
+    found = [
+        *(Referrer("alias", name) for name in sorted(aliases)),
+        *(Referrer("job", job_id) for job_id in sorted(jobs)),
+        *(Referrer("schedule", schedule_id) for schedule_id in sorted(schedules)),
+    ]
+    return InUse(thing, found, code=code)
 
 
 class PreconditionFailed(GraftError):

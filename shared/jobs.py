@@ -74,6 +74,8 @@ class Uses:
     record: str
     users: str
     pointer: str
+    is_remembered: bool = True
+    """Whether lineage asks which jobs have ever used it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ class JobStore:
             indexes.append(keys.jobs_by(project, "model", new.model))
         if new.schedule:
             indexes.append(keys.jobs_by(project, "schedule", new.schedule))
+        indexes += [keys.ever(use.users) for use in new.uses if use.is_remembered]
         fields = encode(
             type=new.type,
             spec=new.spec,
@@ -662,6 +665,7 @@ class JobStore:
         """Drop a job that ended before that time, unless a model version came of it."""
         project, job_id = record["project"], record["id"]
         narrowed = [keys.jobs_by(project, name, record[name]) for name in FILTERS if name in record]
+        used = [keys.ever(users) for users in record.get("uses", "").split()]
         answer = self._forget(
             keys=[
                 keys.job(project, job_id),
@@ -670,6 +674,7 @@ class JobStore:
                 keys.LEASES,
                 keys.jobs(project),
                 *narrowed,
+                *used,
             ],
             args=[job_id, keys.member(project, job_id), " ".join(TERMINAL), ended_before_ms],
         )

@@ -15,16 +15,23 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:idempotency:<digest>:hold string who is being accepted under it, for half a minute at most
     graft:p:P:dataset:<id>             hash
     graft:p:P:dataset:<id>:users       set     live jobs that read it
+    graft:p:P:dataset:<id>:users:ever  zset    jobs that have read it and are remembered
+    graft:p:P:dataset:<id>:schedules   set     schedules whose job names it
     graft:p:P:datasets                 zset
     graft:p:P:model:<name>             hash    description, tags, latest_version
     graft:p:P:model:<name>:versions    zset    version numbers
     graft:p:P:model:<name>:version:<n> hash
+    graft:p:P:model:<name>:schedules   set     schedules whose job names it
     graft:p:P:model:<name>:version:<n>:users     set   live jobs that use it
+    graft:p:P:model:<name>:version:<n>:users:ever zset jobs that have used it and are remembered
+    graft:p:P:model:<name>:version:<n>:schedules set   schedules whose job names it
+    graft:p:P:model:<name>:version:<n>:deleted   hash  what is left of a deleted one
     graft:p:P:model:<name>:version:<n>:children  zset  versions that were fine-tuned from it
     graft:p:P:model:<name>:remains     hash    what outlives the model: the last number given out, its last revision
     graft:p:P:model:<name>:aliases     hash    alias → version
     graft:p:P:model:<name>:alias:<a>   stream  its history
     graft:p:P:models                   zset
+    graft:p:P:lineage                  string  that its past has been indexed for lineage
     graft:p:P:schedule:<id>            hash    the schedule, and which occurrence is next
     graft:p:P:schedule:<id>:occurrences zset   nominal times that have been decided
     graft:p:P:schedule:<id>:waiting    zset    those of them that still wait for their job
@@ -177,11 +184,47 @@ def model_version_template(project: str, name: str) -> str:
 
 def version_users(project: str, name: str, version: int) -> str:
     """Live jobs that use the version: while there is one it cannot be deleted."""
-    return f"{model_version(project, name, version)}:users"
+    return live_users(model_version(project, name, version))
+
+
+def live_users(record: str) -> str:
+    return f"{record}:users"
+
+
+def ever(users: str) -> str:
+    """Beside the live users of a thing: all jobs that have used it and are remembered. Lineage goes along it."""
+    return f"{users}:ever"
+
+
+def used(project: str, users: str) -> tuple[str, ...] | None:
+    """What such a key of live users is about: (dataset id,) or (model name, number); None if it is neither."""
+    match users.removeprefix(f"graft:p:{project}:").split(":"):
+        case ["dataset", dataset_id, "users"]:
+            return (dataset_id,)
+        case ["model", name, "version", number, "users"]:
+            return name, number
+    return None
+
+
+def naming_schedules(record: str) -> str:
+    """Schedules whose job names the dataset, model or version with that key: while there is one, it stays."""
+    return f"{record}:schedules"
+
+
+def tombstone(project: str, name: str, version: int) -> str:
+    return tombstone_of(model_version(project, name, version))
+
+
+def tombstone_of(record: str) -> str:
+    return f"{record}:deleted"
 
 
 def version_children(project: str, name: str, version: int) -> str:
     return f"{model_version(project, name, version)}:children"
+
+
+def lineage_indexed(project: str) -> str:
+    return f"graft:p:{project}:lineage"
 
 
 def model_remains(project: str, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,7 @@ from shared import keys
 from shared.compatibility import judged
 from shared.conditions import UNCONDITIONAL, Condition
 from shared.contracts.base import from_ms
-from shared.contracts.models import (
-    Compatibility,
-    Lineage,
-    LineageEdge,
-    LineageNode,
-    Model,
-    ModelVersion,
-    VersionRef,
-)
+from shared.contracts.models import Compatibility, Model, ModelVersion
 from shared.database import Database
 from shared.errors import NotFound, PreconditionFailed
 from shared.signing import Signed, made_of
@@ -120,35 +112,53 @@ class ModelStore:
 
         Those whose latest version is of that task, and that have all of those tags.
         """
-        found: list[Model] = []
-        for name, record in self._scan(project, after, limit + 1):
-            if task is not None and record["task"] != task:
-                continue
-            if any(item not in json.loads(record["tags"] or "{}").items() for item in tags):
-                continue
-            if len(found) == limit:
-                return found, True
-            found.append(self.get(project, name))
-        return found, False
+        names: list[str] = []
+        for name in self._names(project, after, limit + 1, task, tags):
+            if len(names) == limit:
+                return self._read(project, names), True
+            names.append(name)
+        return self._read(project, names), False
 
-    def _scan(
-        self, project: str, after: str | None, first: int
-    ) -> Iterator[tuple[str, dict[str, str | None]]]:
-        """Names with what a list can be narrowed by; `first` of them are read at once, then more."""
+    def _read(self, project: str, names: Sequence[str]) -> list[Model]:
+        """Those of them that have not been deleted meanwhile."""
+        if not names:
+            return []
+        with self._redis.pipeline() as pipe:
+            for name in names:
+                pipe.hgetall(keys.model(project, name))
+                pipe.hgetall(keys.model_aliases(project, name))
+            answers = iter(pipe.execute())
+        pairs = zip(answers, answers, strict=True)
+        return [_to_model(record, aliases) for record, aliases in pairs if record]
+
+    def _names(
+        self,
+        project: str,
+        after: str | None,
+        first: int,
+        task: str | None,
+        tags: Collection[tuple[str, str]],
+    ) -> Iterator[str]:
+        """Of the models that are asked for, in order; `first` of all are looked at at once, then more."""
         lower, count = f"({after}" if after else "-", first
         while names := self._redis.zrange(keys.models(project), lower, "+", bylex=True, offset=0, num=count):
-            with self._redis.pipeline() as pipe:
-                for name in names:
-                    pipe.hmget(keys.model(project, name), "tags", "latest_version")
-                told = pipe.execute()
-            with self._redis.pipeline() as pipe:
-                for name, (_, latest) in zip(names, told, strict=True):
-                    pipe.hget(keys.model_version(project, name, int(latest or 0)), "task")
-                tasks = pipe.execute()
-            for name, (tags, latest), task in zip(names, told, tasks, strict=True):
-                if latest is not None:
-                    yield name, {"tags": tags, "task": task}
+            yield from self._narrowed(project, names, task, tags) if task or tags else names
             lower, count = f"({names[-1]}", max(count, _SCAN)
+
+    def _narrowed(
+        self, project: str, names: Sequence[str], task: str | None, tags: Collection[tuple[str, str]]
+    ) -> Iterator[str]:
+        with self._redis.pipeline() as pipe:
+            for name in names:
+                pipe.hmget(keys.model(project, name), "tags", "latest_version")
+            told = pipe.execute()
+        with self._redis.pipeline() as pipe:
+            for name, (_, latest) in zip(names, told, strict=True):
+                pipe.hget(keys.model_version(project, name, int(latest or 0)), "task")
+            tasks = pipe.execute()
+        for name, (held, _), found in zip(names, told, tasks, strict=True):
+            if task in (None, found) and all(item in json.loads(held or "{}").items() for item in tags):
+                yield name
 
     def update(
         self,
@@ -215,9 +225,7 @@ class ModelStore:
             pipe.hmget(keys.model_version(project, name, number), *_VERSION_FIELDS)
             pipe.hgetall(keys.model_aliases(project, name))
             values, aliases = pipe.execute()
-        record = {
-            field: value for field, value in zip(_VERSION_FIELDS, values, strict=True) if value is not None
-        }
+        record = _version_fields(values)
         if not record:
             raise unknown_version(name, number)
         return _to_version(record, aliases)
@@ -244,8 +252,17 @@ class ModelStore:
             num=limit + 1,
         )
         if not numbers:
-            self.get(project, name)
-        return [self.version(project, name, int(number)) for number in numbers[:limit]], len(numbers) > limit
+            self.revision(project, name)
+            return [], False
+        with self._redis.pipeline() as pipe:
+            for number in numbers[:limit]:
+                pipe.hmget(keys.model_version(project, name, int(number)), *_VERSION_FIELDS)
+            pipe.hgetall(keys.model_aliases(project, name))
+            *records, aliases = pipe.execute()
+        found = [
+            record for record in map(_version_fields, records) if record
+        ]  # some may have just been deleted
+        return [_to_version(record, aliases) for record in found], len(numbers) > limit
 
     def artifact(self, project: str, name: str, number: int) -> Artifact:
         """Where the version's bytes are. Raises NotFound."""
@@ -260,7 +277,11 @@ class ModelStore:
 
     def next_number(self, project: str, name: str) -> int:
         """The number that the next version will have, unless another one comes first."""
-        return int(self._redis.hget(keys.model(project, name), "latest_version") or 0) + 1
+        with self._redis.pipeline() as pipe:
+            pipe.hget(keys.model_remains(project, name), "number")
+            pipe.hget(keys.model(project, name), "latest_version")
+            given_out, latest = pipe.execute()
+        return max(int(given_out or 0), int(latest or 0)) + 1
 
     def report(self, project: str, name: str, number: int) -> str:
         """The JSON of what fine-tuning found out about the version. Raises NotFound, also for a plain training's."""
@@ -271,29 +292,6 @@ class ModelStore:
             sentence = f"the version {number} of {name} was not fine-tuned, so it has no report"
             raise NotFound(sentence, code="no_report")
         return str(report)
-
-    def lineage(self, project: str, name: str, number: int) -> Lineage:
-        """Back from a version through its job, its dataset and its parents, to the first source."""
-        nodes: dict[str, LineageNode] = {}
-        edges: list[LineageEdge] = []
-        current: VersionRef | None = VersionRef(name=name, version=number)
-        while current and (here := _node_id(current)) not in nodes:
-            held = self.version(project, current.name, current.version)
-            nodes[here] = LineageNode(kind="version", id=here, name=held.name, version=held.version)
-            nodes[held.job] = LineageNode(kind="job", id=held.job)
-            nodes[held.dataset] = LineageNode(kind="dataset", id=held.dataset)
-            edges.append(LineageEdge(source=held.job, target=here, relation="produced_by"))
-            edges.append(LineageEdge(source=held.dataset, target=held.job, relation="trained_on"))
-            if held.parent:
-                edges.append(
-                    LineageEdge(source=_node_id(held.parent), target=here, relation="fine_tuned_from")
-                )
-            current = held.parent
-        return Lineage(nodes=list(nodes.values()), edges=edges)
-
-
-def _node_id(ref: VersionRef) -> str:
-    return f"{ref.name}:{ref.version}"
 
 
 def unknown_model(name: str) -> NotFound:
@@ -315,6 +313,11 @@ def _to_model(record: Mapping[str, str], aliases: Mapping[str, str]) -> Model:
         updated_at=from_ms(int(record["updated_at"])),
         revision=record.get("revision", FIRST_REVISION),
     )
+
+
+def _version_fields(values: Sequence[str | None]) -> dict[str, str]:
+    """What an answer about `_VERSION_FIELDS` holds; nothing of a version that is gone."""
+    return {field: value for field, value in zip(_VERSION_FIELDS, values, strict=True) if value is not None}
 
 
 def _to_version(record: Mapping[str, str], aliases: Mapping[str, str]) -> ModelVersion:

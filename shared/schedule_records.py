@@ -46,7 +46,10 @@ class Standing:
     def used(self) -> Uses:
         """What its jobs say, so that it is known which of them live."""
         return Uses(
-            keys.schedule(self.project, self.id), keys.schedule_users(self.project, self.id), "/schedule"
+            keys.schedule(self.project, self.id),
+            keys.schedule_users(self.project, self.id),
+            "/schedule",
+            is_remembered=False,
         )
 
 

@@ -19,8 +19,9 @@ from shared import keys
 from shared.conditions import UNCONDITIONAL, Condition
 from shared.contracts.schedules import Occurrence, ScheduleBody
 from shared.database import Database
-from shared.errors import Conflict, NotFound, PreconditionFailed, TooMany
+from shared.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, TooMany
 from shared.jobs import OccurrenceCall, key_reused
+from shared.schedule_names import named
 from shared.schedule_records import Decision, Standing, Waiting, encode_decision, to_occurrence, to_standing
 from shared.timetable import Timetable, timetable
 
@@ -233,6 +234,8 @@ class ScheduleStore:
         seen: Standing | None = None,
         idempotency: tuple[str, str] | None = None,
     ) -> tuple[str, bool]:
+        is_as_before = seen is not None and seen.body.job == body.job
+        names = [] if is_as_before else named(project, body.job)
         key_digest, body_digest = idempotency or ("", "")
         all_fields = {
             **fields,
@@ -248,6 +251,7 @@ class ScheduleStore:
                 keys.SCHEDULES,
                 keys.schedules(project),
                 keys.idempotency(project, key_digest),
+                *(key for item in names for key in item.pair),
             ],
             args=[
                 schedule_id,
@@ -257,6 +261,7 @@ class ScheduleStore:
                 _text(seen.next_ms) if seen else "",
                 body_digest,
                 self._idempotency_seconds,
+                "as before" if is_as_before else len(names),
                 *(part for pair in all_fields.items() for part in pair),
             ],
         )
@@ -267,6 +272,9 @@ class ScheduleStore:
                 return found, True
             case ["mismatch"]:
                 raise key_reused()
+            case ["gone", position]:
+                pointer = names[int(position)].pointer
+                raise InvalidInput.at(pointer, "does not exist any more", code="unknown_reference")
             case ["quota"]:
                 raise TooMany(
                     f"the project has {self._max_schedules} schedules, its limit; delete one first",

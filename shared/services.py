@@ -11,8 +11,10 @@ from shared.api_keys import ApiKeyStore
 from shared.config import Settings
 from shared.database import Database
 from shared.datasets import DatasetStore
+from shared.deletions import Deletions
 from shared.idempotency import IdempotencyStore
 from shared.jobs import JobStore
+from shared.lineage import LineageStore
 from shared.models import ModelStore
 from shared.queue_places import QueuePlaces
 from shared.rates import Rates
@@ -41,6 +43,8 @@ class Services:
     datasets: DatasetStore
     models: ModelStore
     aliases: AliasStore
+    deletions: Deletions
+    lineage: LineageStore
     schedules: ScheduleStore
     workers: WorkerStore
     api_keys: ApiKeyStore
@@ -72,6 +76,8 @@ def build(settings: Settings) -> Services:
         datasets=DatasetStore(redis, max_bytes=settings.max_project_bytes),
         models=models,
         aliases=AliasStore(redis, models),
+        deletions=Deletions(redis),
+        lineage=LineageStore(redis),
         schedules=ScheduleStore(
             redis,
             max_schedules=settings.max_schedules,

@@ -12,6 +12,9 @@ from shared.queue import Priority
 
 MODEL_REF_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$"
 
+RESERVED_MODEL_NAMES = frozenset({"compare"})
+"""What `GET /v1/models/{name}` would never reach, for it has a route of its own."""
+
 DatasetId = Annotated[str, StringConstraints(pattern=f"^ds_{ULID_PATTERN}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 ModelRef = Annotated[str, StringConstraints(pattern=MODEL_REF_PATTERN)]
@@ -30,6 +33,13 @@ class ModelTarget(Body):
     name: Name
     description: Description | None = None
     tags: Tags | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        if value in RESERVED_MODEL_NAMES:
+            raise refusal("", f"/v1/models/{value} is something else; choose another name")
+        return value
 
 
 class JobBody(Body):

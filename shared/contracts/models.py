@@ -118,24 +118,40 @@ class AliasChange(Record):
     rollback: bool = False
 
 
+Relation = Literal["trained_on", "read_by", "used_by", "produced_by", "fine_tuned_from"]
+
+
 class LineageNode(Record):
-    kind: Literal["dataset", "job", "version"]
+    """A dataset, a job, a version, or the output of a batch (whose `job` says where it is). `deleted`: it is gone, and
+    this is what is left of it."""
+
+    kind: Literal["dataset", "job", "version", "output"]
     id: str
     name: str | None = None
     version: int | None = None
+    type: str | None = None
+    status: str | None = None
+    job: str | None = None
+    created_at: Time | None = None
+    deleted: bool = False
+    deleted_at: Time | None = None
 
 
 class LineageEdge(Record):
+    """`target` came of `source`."""
+
     source: str
     target: str
-    relation: Literal["trained_on", "produced_by", "fine_tuned_from"]
+    relation: Relation
 
 
 class Lineage(Record):
-    """Where a version comes from, back to the first source model."""
+    """Where `root` comes from and what has come of it. `truncated`: there is more than was asked for."""
 
+    root: str
     nodes: list[LineageNode]
     edges: list[LineageEdge]
+    truncated: bool = False
 
 
 class PredictBody(Body):

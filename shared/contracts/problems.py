@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Literal
 
 from shared.contracts.base import Record
 
@@ -18,6 +19,13 @@ class ProblemError(Record):
     detail: str
 
 
+class ProblemReferrer(Record):
+    """What refers to a thing that was to be deleted."""
+
+    kind: Literal["alias", "job", "schedule"]
+    id: str
+
+
 class Problem(Record):
     """Why a request was not done."""
 
@@ -28,10 +36,16 @@ class Problem(Record):
     code: str
     request_id: str
     errors: list[ProblemError] | None = None
+    referrers: list[ProblemReferrer] | None = None
 
 
 def problem(
-    status: int, code: str, detail: str, request_id: str, errors: Sequence[ProblemError] = ()
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    errors: Sequence[ProblemError] = (),
+    referrers: Sequence[ProblemReferrer] = (),
 ) -> bytes:
     """The body of an answer, in JSON."""
     told = Problem(
@@ -42,5 +56,6 @@ def problem(
         code=code,
         request_id=request_id,
         errors=list(errors) or None,
+        referrers=list(referrers) or None,
     )
     return json.dumps(told.model_dump(exclude_none=True)).encode()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-SHARED = ("_prelude", "_occurrences")
-"""What stands before every script: ways to change a job, and to decide what becomes of an occurrence."""
+SHARED = ("_prelude", "_occurrences", "_deleting")
+"""What stands before every script: ways to change a job, to decide what becomes of an occurrence, and to delete what
+others may refer to."""
 
 
 @cache

@@ -11,6 +11,7 @@ if ARGV[4] ~= '' and (held[1] ~= ARGV[4] or (held[2] or '') ~= ARGV[5]) then ret
 for _, nominal in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   redis.call('DEL', string.format(ARGV[3], nominal))
 end
+unname(KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[2])

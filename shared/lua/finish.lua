@@ -20,20 +20,18 @@ if ARGV[7] == 'expired' then
   if deadline and tonumber(deadline) > now then return {'lost', 0} end
 end
 
-local last = 8 + 2 * tonumber(ARGV[8])
+local last, version, remains = 8 + 2 * tonumber(ARGV[8]), 0, {}
 if KEYS[6] then
-  local wanted = tonumber(ARGV[last + 5])
-  local latest = tonumber(redis.call('HGET', KEYS[6], 'latest_version') or 0)
-  if wanted ~= 0 and wanted ~= latest + 1 then return {'taken', 0} end
+  -- A number is given out once, whatever has been deleted since.
+  remains = redis.call('HMGET', KEYS[9], 'number', 'revision')
+  local latest, wanted = redis.call('HGET', KEYS[6], 'latest_version'), tonumber(ARGV[last + 5])
+  version = 1 + math.max(tonumber(remains[1] or 0), tonumber(latest or 0))
+  if wanted ~= 0 and wanted ~= version then return {'taken', 0} end
 end
 for i = 9, last, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
 
-local version = 0
 if KEYS[6] then
   local model, name = KEYS[6], ARGV[last + 2]
-  -- A number is given out once, whatever has been deleted since.
-  local remains, latest = redis.call('HMGET', KEYS[9], 'number', 'revision'), redis.call('HGET', model, 'latest_version')
-  version = 1 + math.max(tonumber(remains[1] or 0), tonumber(latest or 0))
   redis.call('HSET', KEYS[9], 'number', version)
   redis.call('HSETNX', model, 'name', name)
   redis.call('HSETNX', model, 'created_at', now)

@@ -230,6 +230,131 @@ def test_the_history_says_which_key_moved_an_alias(
     graft.delete(here)
 
 
+def test_versions_are_compared_side_by_side(graft: Graft) -> None:
+    dataset, other = graft.dataset(tables.iris()), graft.dataset(tables.iris())
+    for changes in ({"seed": 5}, {"seed": 5, "kind": "random_forest"}, {"seed": 6}):
+        graft.run(train_body(dataset, "rivals", **changes))
+    graft.run(train_body(other, "copy", seed=5))
+    graft.put("/v1/models/rivals/aliases/best", json={"version": 2}).raise_for_status()
+
+    def compared(refs: str) -> Json:
+        response = graft.get("/v1/models/compare", params={"refs": refs})
+        assert response.status_code == 200, response.text
+        found: Json = response.json()
+        return found
+
+    found = compared("rivals:1,rivals@best,rivals,copy")
+    assert [item["ref"] for item in found["versions"]] == ["rivals:1", "rivals:2", "rivals:3", "copy:1"]
+    assert [item["held_out"]["same"] for item in found["versions"]] == [True, True, False, True]
+    assert "seed" in found["versions"][2]["held_out"]["reason"]
+    assert found["same_held_out"] is False
+    metrics = {row["name"]: row for row in found["metrics"]}
+    versions = [graft.get(f"/v1/models/rivals/versions/{number}").json() for number in (1, 2, 3)]
+    accuracies = [version["metrics"]["accuracy"] for version in versions]
+    assert metrics["accuracy"]["values"] == [*accuracies, accuracies[0]]
+    assert metrics["accuracy"]["differences"][1] == pytest.approx(accuracies[1] - accuracies[0])
+    assert metrics["accuracy"]["best"] is None
+    params = {row["name"]: row["values"] for row in found["params"]}
+    assert params["estimator.kind"][:2] == ["logistic_regression", "random_forest"]
+    assert params["seed"] == [5, 5, 6, 5]
+    assert all(item["same"] for item in found["schema_differences"])
+    best = {row["name"]: row["best"] for row in compared("rivals:1,copy:1")["metrics"]}
+    assert best["accuracy"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("refs", "status", "pointers"),
+    [
+        ("garden:1,garden:99", 404, ["/refs/1"]),
+        ("nobody,garden:1,garden@nothing", 404, ["/refs/0", "/refs/2"]),
+        ("garden:1", 422, ["/refs"]),
+        (",".join(["garden:1"] * 11), 422, ["/refs"]),
+        ("garden:1,,garden:2", 422, ["/refs"]),
+        ("garden:1,Garden", 422, ["/refs"]),
+        ("", 422, ["/refs"]),
+    ],
+)
+def test_what_cannot_be_compared_is_pointed_at(
+    graft: Graft, flowers: str, refs: str, status: int, pointers: list[str]
+) -> None:
+    response = graft.get("/v1/models/compare", params={"refs": refs})
+    assert response.status_code == status, response.text
+    assert [error["pointer"] for error in response.json()["errors"]] == pointers
+
+
+def test_no_new_model_gets_a_name_that_has_a_route_of_its_own(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris())
+    assert graft.refused(train_body(dataset, "compare")) == ["/model/name"]
+    assert graft.get("/v1/models/compare").status_code == 422
+    assert graft.get("/v1/models/compare/versions").status_code == 404
+
+
+def test_lineage_goes_from_a_dataset_to_an_output_and_back(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris())
+    trained = graft.run(train_body(dataset, "ancestor"))
+    rows = graft.dataset(tables.iris().drop_columns("label"))
+    batch = graft.run({"type": "batch_predict", "model": "ancestor:1", "input": {"dataset": rows}})
+    lineage = graft.get("/v1/models/ancestor/versions/1/lineage").json()
+    edges = {(edge["source"], edge["relation"], edge["target"]) for edge in lineage["edges"]}
+    assert edges >= {
+        (dataset, "trained_on", trained["id"]),
+        (trained["id"], "produced_by", "ancestor:1"),
+        ("ancestor:1", "used_by", batch["id"]),
+        (batch["id"], "produced_by", f"{batch['id']}/output"),
+    }
+    assert (lineage["root"], lineage["truncated"]) == ("ancestor:1", False)
+    below = graft.get(f"/v1/datasets/{dataset}/lineage").json()
+    assert {"ancestor:1", batch["id"], f"{batch['id']}/output"} <= {node["id"] for node in below["nodes"]}
+    cut = graft.get(f"/v1/datasets/{dataset}/lineage", params={"limit": 2}).json()
+    assert (len(cut["nodes"]), cut["truncated"]) == (2, True)
+    up = graft.get("/v1/models/ancestor/versions/1/lineage", params={"direction": "up"}).json()
+    assert {node["id"] for node in up["nodes"]} == {"ancestor:1", trained["id"], dataset}
+    for wrong in ({"depth": 0}, {"depth": 101}, {"limit": 0}, {"limit": 1001}, {"direction": "left"}):
+        assert graft.get(f"/v1/datasets/{dataset}/lineage", params=wrong).status_code == 422
+
+
+def test_what_refers_to_a_version_keeps_it_and_is_named(graft: Graft) -> None:
+    dataset = graft.dataset(tables.iris())
+    for seed in range(3):
+        graft.run(train_body(dataset, "fading", seed=seed))
+    here = "/v1/models/fading"
+    graft.put(f"{here}/aliases/champion", json={"version": 2})
+    batch = {"type": "batch_predict", "model": "fading:2", "input": {"dataset": dataset}}
+    schedule = graft.post("/v1/schedules", json={"name": "later", "cron": "0 0 1 1 *", "job": batch}).json()
+    for path in (f"{here}/versions/2", here):
+        kept = graft.delete(path)
+        assert kept.status_code == 409
+        assert kept.json()["code"] in {"version_in_use", "model_in_use"}
+        assert kept.json()["referrers"] == [
+            {"kind": "alias", "id": "champion"},
+            {"kind": "schedule", "id": schedule["id"]},
+        ]
+    tag = graft.get(f"{here}/versions/3").headers["ETag"]
+    assert graft.delete(f"{here}/versions/3", headers={"If-Match": '"other"'}).status_code == 412
+    assert graft.delete(f"{here}/versions/3", headers={"If-Match": tag}).status_code == 204
+    assert graft.delete(f"{here}/versions/3").status_code == 404
+    assert graft.get(here).json()["latest_version"] == 2
+    for path in ("", "/artifact", "/lineage", "/report"):
+        assert graft.get(f"{here}/versions/3{path}").status_code == 404
+    assert graft.post("/v1/models/fading:3/predict", json={"rows": [ROW]}).status_code == 404
+    assert graft.refused({**batch, "model": "fading:3"}) == ["/model"]
+    assert graft.run(train_body(dataset, "fading", seed=4))["result"]["model"]["version"] == 4
+    assert graft.delete(f"/v1/schedules/{schedule['id']}").status_code == 204
+    assert graft.post(f"{here}/aliases/champion/rollback").json()["code"] == "no_previous_version"
+    graft.put(f"{here}/aliases/champion", json={"version": 4})
+    assert graft.delete(f"{here}/versions/2").status_code == 204
+    rolled = graft.post(f"{here}/aliases/champion/rollback")
+    assert (rolled.status_code, rolled.json()["code"]) == (409, "version_gone")
+    assert graft.get(here).json()["aliases"] == {"champion": 4}
+    graft.delete(f"{here}/aliases/champion")
+    assert graft.delete(f"{here}/versions/1").status_code == 204
+    only = graft.delete(f"{here}/versions/4")
+    assert (only.status_code, only.json()["code"]) == (409, "only_version")
+    assert graft.delete(here).status_code == 204
+    assert graft.get(here).status_code == 404
+    assert graft.run(train_body(dataset, "fading", seed=5))["result"]["model"]["version"] == 5
+
+
 @pytest.mark.parametrize("ref", ["garden", "garden:1", "garden@stable"])
 def test_online_prediction_takes_every_kind_of_reference(graft: Graft, flowers: str, ref: str) -> None:
     graft.put("/v1/models/garden/aliases/stable", json={"version": 2})

@@ -211,12 +211,25 @@ def test_a_schedule_is_changed_field_by_field(graft: Graft, dataset: str) -> Non
 
 
 def test_a_schedule_whose_job_is_refused_by_now_can_still_be_paused(graft: Graft, dataset: str) -> None:
-    gone = graft.dataset(tables.iris())
-    made = make(graft, nightly(gone))
-    assert graft.delete(f"/v1/datasets/{gone}").status_code == 204
+    graft.run(train_body(dataset, "waning"))
+    alias = "/v1/models/waning/aliases/live"
+    graft.put(alias, json={"version": 1}).raise_for_status()
+    job = {"type": "batch_predict", "model": "waning@live", "input": {"dataset": dataset}}
+    made = make(graft, {**nightly(dataset), "job": job})
+    assert graft.delete(alias).status_code == 204
     assert graft.patch(made["links"]["self"], json={"paused": True}).json()["paused"] is True
-    assert refused(graft.post(made["links"]["run"])) == ["/job/dataset"]
+    assert refused(graft.post(made["links"]["run"])) == ["/job/model"]
     graft.delete(made["links"]["self"])
+
+
+def test_a_dataset_that_a_schedule_names_is_kept(graft: Graft, dataset: str) -> None:
+    named = graft.dataset(tables.iris())
+    made = make(graft, nightly(named))
+    kept = graft.delete(f"/v1/datasets/{named}")
+    assert (kept.status_code, kept.json()["code"]) == (409, "dataset_in_use")
+    assert kept.json()["referrers"] == [{"kind": "schedule", "id": made["id"]}]
+    assert graft.delete(made["links"]["self"]).status_code == 204
+    assert graft.delete(f"/v1/datasets/{named}").status_code == 204
 
 
 def test_a_schedule_of_another_project_is_unknown(graft: Graft, stranger: Graft, dataset: str) -> None:

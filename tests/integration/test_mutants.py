@@ -192,7 +192,7 @@ MUTANTS = [
     ),
     *mutants_of(
         "delete_dataset",
-        ("deletes what a live job reads", "if redis.call('SCARD', KEYS[2]) > 0 then return 'used' end", ""),
+        ("deletes what a live job reads", "redis.call('SMEMBERS', KEYS[2])", "{}"),
     ),
     *mutants_of(
         "drop_lease",

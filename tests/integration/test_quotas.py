@@ -115,6 +115,19 @@ class History(RuleBasedStateMachine):
         if not self.services.database.exists(keys.job(PROJECT, job_id)):
             self.ended.remove(job_id)
 
+    @precondition(lambda self: self._versions())
+    @rule(index=st.integers(0, 99), whole_model=st.booleans())
+    def delete_what_was_trained(self, index: int, whole_model: bool) -> None:
+        versions = self._versions()
+        if whole_model or len(versions) == 1:  # the only one is deleted with its model
+            self.services.deletions.model(PROJECT, "m", by=None)
+        else:
+            self.services.deletions.version(PROJECT, "m", int(versions[index % len(versions)]), by=None)
+
+    def _versions(self) -> list[str]:
+        found: list[str] = self.services.database.zrange(keys.model_versions(PROJECT, "m"), 0, -1)
+        return found
+
     @invariant()
     def the_count_is_what_the_records_say(self) -> None:
         assert self.services.stored.of(PROJECT) == self.services.stored.counted(PROJECT)

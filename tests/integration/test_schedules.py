@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared import keys, scheduled_jobs
-from shared.errors import Conflict, InvalidInput, NotFound, Temporary, TooMany
+from shared.errors import Conflict, InUse, InvalidInput, NotFound, Temporary, TooMany
 from shared.schedule_records import Decision
 from shared.services import Services
 from tests.support.schedules import (
@@ -359,7 +359,9 @@ def paused(services: Services, schedule: Any, value: bool) -> None:
 
 def test_an_occurrence_whose_job_is_refused_fails_and_says_why(world: Services, clock: Clock) -> None:
     schedule = made(world, train_daily())
-    world.datasets.delete("default", DATASET)
+    with pytest.raises(InUse):
+        world.datasets.delete("default", DATASET)
+    world.database.delete(keys.dataset("default", DATASET))  # lost, all the same
     clock.set("2026-03-02T01:00")
     scheduler.work_off(world)
     (occurrence,) = occurrences(world, schedule)

@@ -1,8 +1,8 @@
 """Deletes what nobody needs any more: expired jobs, and objects that nothing refers to.
 
 An object stays while a dataset, a model version, a job's output, a checkpoint or a running attempt refers to it, and
-in any case until it is `orphan_seconds` old, so that what is being written is left alone. A job stays while a model
-version came of it. Objects under keys that Graft did not make are never touched.
+in any case until it is `orphan_seconds` old, so that what is being written is left alone. A job stays while the model
+version that came of it does. Objects under keys that Graft did not make are never touched.
 
 `python -m worker.upkeep.sweeper --dry-run` says what a sweep would delete.
 """
@@ -47,6 +47,8 @@ def sweep(services: Services, *, dry_run: bool = False) -> tuple[list[str], list
 
 def _sweep_quietly(services: Services) -> None:
     try:
+        for project in services.jobs.projects():
+            services.lineage.index_past(project)
         jobs, objects = sweep(services)
         log.info("swept", jobs=len(jobs), objects=len(objects))
     except Temporary as error:
@@ -62,7 +64,7 @@ def _expired_jobs(services: Services, before_ms: int, *, dry_run: bool) -> Itera
             if drift := services.stored.mend(project):
                 log.error("stored_bytes_mended", project=project, **drift)
         for record in services.jobs.ended_before(project, before_ms):
-            if "model_version" in record:
+            if "model_version" in record and "version_deleted" not in record:
                 continue
             if dry_run or services.jobs.forget(record, ended_before_ms=before_ms):
                 yield record["id"]
@@ -86,13 +88,19 @@ def _needed(services: Services, key: str, project: str, job_id: str, token: str)
     if record.get("token") == token or any(file["key"] == key for file in kept):
         return True
     if "model_version" in record:
-        artifact = services.models.artifact(project, record["model"], int(record["model_version"]))
-        return artifact.key == key
+        return _is_artifact(services, key, project, record["model"], int(record["model_version"]))
     result = json.loads(record.get("result", "{}"))
     if any(file and file["key"] == key for file in [*result.get("files", ()), result.get("errors")]):
         return True  # what a shard has made
     output = result.get("output")
     return bool(output) and key.startswith(storage.split_uri(output["uri"])[1])
+
+
+def _is_artifact(services: Services, key: str, project: str, name: str, number: int) -> bool:
+    try:
+        return services.models.artifact(project, name, number).key == key
+    except NotFound:  # the version has been deleted
+        return False
 
 
 def _missing(look: Callable[[], object]) -> bool:
