@@ -206,8 +206,8 @@ MUTANTS = [
         "_prelude",
         (
             "sends a project back in line with each job",
-            "redis.call('ZADD', ready, 'NX', turn(), project)",
-            "redis.call('ZADD', ready, turn(), project)",
+            "redis.call('ZADD', ready, 'NX', place",
+            "redis.call('ZADD', ready, place",
         ),
     ),
     Mutant(
