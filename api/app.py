@@ -34,8 +34,10 @@ from api import (
     reports,
     schedules,
     strict_json,
+    uploads,
     usage,
 )
+from api.completing import Completing
 from api.waiting import Waiting
 from shared import logs
 from shared import services as composition
@@ -78,7 +80,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
     )
-    app.extensions["graft.readers"] = _readers(settings)
+    app.extensions["graft.readers"] = readers = _readers(settings)
+    app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     if settings.trusted_proxies:
@@ -87,6 +90,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     openapi.install(app)
     for module in (
         datasets,
+        uploads,
         jobs,
         models,
         aliases,
@@ -150,14 +154,14 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
 
 
 def _expect_json() -> None:
-    """A body is a JSON object, but for a table's upload."""
+    """A body is a JSON object, but for a table's upload, or a part's."""
     has_body = request.content_length or "Transfer-Encoding" in request.headers
-    if not has_body:
+    if not has_body or request.endpoint is None:  # what no view answers, 404 and 405, is not ours
         return
     if request.is_json:
         if not isinstance(request.get_json(), dict):
             raise InvalidInput.at("", "the body should be a JSON object")
-    elif request.path.rstrip("/") != datasets.blueprint.url_prefix:
+    elif request.endpoint not in {"datasets.create_dataset", "uploads.put_part"}:
         raise UnsupportedMedia("the body should be JSON, with Content-Type: application/json")
 
 

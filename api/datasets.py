@@ -7,27 +7,24 @@ broken-off upload leaves nothing behind, and no table is ever whole in memory. T
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import ValidationError
-from werkzeug.exceptions import ClientDisconnected
 
 from api.auth import needs, project
 from api.parameters import PageQuery, Query, page
 from api.preconditions import tagged, unchanged
+from api.previews import first_rows
+from api.spooling import receive, spool
 from api.wiring import readers, services
 from shared import datasets, keys, storage
 from shared.contracts.base import Page
 from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, DatasetPage, Preview, RegisterBody
 from shared.contracts.refusals import invalid
 from shared.contracts.tables import Format
-from shared.errors import InvalidInput, Malformed, TooLarge, UnsupportedMedia
+from shared.errors import InvalidInput, TooLarge, UnsupportedMedia
 from shared.tables import Compression, Profile, compression_of, joint_columns
 from shared.tables.compression import SUFFIXES as COMPRESSED_SUFFIXES
 
@@ -46,8 +43,6 @@ _ENCODINGS: dict[str, Compression | None] = {
     "x-gzip": "gzip",
     "zstd": "zstd",
 }
-_CHUNK_BYTES = 2**18
-_PREVIEW_ROWS = 20
 
 
 class UploadQuery(Query):
@@ -105,13 +100,10 @@ def get_dataset(dataset_id: str) -> Response:
 @blueprint.output(Preview)
 @blueprint.doc(responses=[404, 503])
 def preview_dataset(dataset_id: str) -> Preview:
-    """The first rows of a dataset."""
+    """The first 20 rows of a dataset; fewer, if their text is over 64 MiB."""
     owner = project()
     dataset = services().datasets.get(owner, dataset_id)
-    first = services().datasets.files(owner, dataset_id)[0]
-    with _spool() as spool:
-        services().objects.at(first.bucket).download(first.key, Path(spool.name))
-        rows = readers().preview(owner, Path(spool.name), dataset.format, dataset.columns, _PREVIEW_ROWS)
+    rows = first_rows(dataset, services().datasets.files(owner, dataset_id)[0])
     return Preview.model_validate({"columns": dataset.columns, "rows": rows})
 
 
@@ -132,25 +124,24 @@ def delete_dataset(dataset_id: str) -> tuple[str, int]:
 
 
 def _upload(owner: str, name: str, format: Format) -> Dataset:
-    request.max_content_length = services().settings.max_upload_bytes
     services().stored.expect_room(
         owner, request.content_length or 0, limit=services().settings.max_project_bytes
     )
-    with _spool() as spool:
-        _receive(spool)
-        path = Path(spool.name)
+    with spool(services().settings.temp_dir) as file:
+        receive(file, services().settings.max_upload_bytes, "an upload")
+        path = Path(file.name)
         compression = _compression(path)
         found = readers().profile(owner, path, format)
         dataset_id = datasets.new_id()
         suffix = COMPRESSED_SUFFIXES[compression] if compression else ""
         key = keys.dataset_object(owner, dataset_id, format + suffix)
         stored = services().objects.put(key, path, content_type=request.mimetype)
-    file = DatasetFile(
+    whole = DatasetFile(
         bucket=services().objects.bucket, key=key, rows=found.rows, bytes=stored.bytes, sha256=stored.sha256
     )
     try:
         return services().datasets.create(
-            owner, dataset_id, name=name, format=format, columns=found.columns, files=[file]
+            owner, dataset_id, name=name, format=format, columns=found.columns, files=[whole]
         )
     except TooLarge:
         services().objects.delete(key)
@@ -171,27 +162,6 @@ def _compression(path: Path) -> Compression | None:
     return found
 
 
-def _receive(spool: IO[bytes]) -> None:
-    """The body into a file, a piece at a time."""
-    most, received = services().settings.max_upload_bytes, 0
-    try:
-        while chunk := request.stream.read(_CHUNK_BYTES):
-            received += len(chunk)
-            if received > most:
-                raise TooLarge(f"an upload may have {most} bytes at most")
-            spool.write(chunk)
-    except (ClientDisconnected, OSError) as error:
-        raise _broken_off() from error
-    # gunicorn hands on what came and says nothing of what did not.
-    if request.content_length is not None and received != request.content_length:
-        raise _broken_off()
-    spool.flush()
-
-
-def _broken_off() -> Malformed:
-    return Malformed("the upload broke off before its end", code="upload_incomplete")
-
-
 def _register(owner: str, body: RegisterBody) -> Dataset:
     """Profile the objects where they lie; they are copied to disk one at a time and not moved."""
     bucket, key = storage.allowed_bucket(body.uri, services().settings.s3_allowed_buckets, pointer="/uri")
@@ -201,9 +171,9 @@ def _register(owner: str, body: RegisterBody) -> Dataset:
         files: list[DatasetFile] = []
         profiles: list[Profile] = []
         for name in names:
-            with _spool() as spool:
-                stored = objects.download(name, Path(spool.name))
-                found = _profiled(owner, Path(spool.name), format, name)
+            with spool(services().settings.temp_dir) as file:
+                stored = objects.download(name, Path(file.name))
+                found = _profiled(owner, Path(file.name), format, name)
             profiles.append(found)
             files.append(
                 DatasetFile(
@@ -232,9 +202,3 @@ def _body() -> RegisterBody:
         return RegisterBody.model_validate(request.get_json())
     except ValidationError as error:
         raise invalid(error) from error
-
-
-@contextmanager
-def _spool() -> Iterator[IO[bytes]]:
-    with tempfile.NamedTemporaryFile(prefix="graft-spool-", dir=services().settings.temp_dir) as file:
-        yield file

@@ -3,7 +3,7 @@
     id,age,plan,churned
     1,34,basic,no
 
-`DATASET` stands for its id, and `churn` is a model of it. A test sends every one of them.
+`DATASET` stands for its id, `SHA256` for its digest, and `churn` is a model of it. A test sends every one of them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 DATASET: Final = "ds_01KB1Q4X9H7N3M5T8W2Y6ZCDEF"
+SHA256: Final = "a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447"
 MODEL: Final = "churn"
 ALIAS: Final = "champion"
 COLUMNS: Final = ("id", "age", "plan", "churned")
@@ -48,6 +49,11 @@ _NIGHTLY: Final[dict[str, Any]] = {
 
 EXAMPLES: Final[dict[tuple[str, str], dict[str, dict[str, Any]]]] = {
     ("post", "/v1/datasets"): {"register": {"name": "customers", "uri": "s3://lake/customers.csv"}},
+    ("post", "/v1/uploads"): {
+        "begin": {"name": "customers", "format": "csv", "bytes": 2_000_000_000},
+        "small_parts": {"name": "customers", "format": "csv", "bytes": 9_000_000, "part_bytes": 1_048_576},
+    },
+    ("post", "/v1/uploads/{upload_id}/complete"): {"unchecked": {}, "checked": {"sha256": SHA256}},
     ("post", "/v1/jobs"): {
         "train": _TRAIN,
         "fine_tune": _FINE_TUNE,

@@ -32,6 +32,7 @@ keepalive = 5
 accesslog = None
 limit_request_field_size = 8190
 control_socket_disable = True
+sendfile = False  # it would wait for a client without patience (api.patience)
 
 
 def child_exit(server: Any, worker: Any) -> None:

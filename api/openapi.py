@@ -17,6 +17,7 @@ from api import path_names
 from api.auth import scope_of
 from api.datasets import CONTENT_TYPES
 from api.examples import EXAMPLES
+from api.uploads import PART_TYPE
 from shared.contracts.datasets import RegisterBody
 from shared.contracts.problems import MEDIA_TYPE, Problem
 
@@ -25,6 +26,7 @@ _EVERYWHERE = (400, 401, 403, 414, 429, 431, 500, 503)
 
 _LINKS = {
     ("post", "/v1/datasets"): ("dataset_id", "/id"),
+    ("post", "/v1/uploads"): ("upload_id", "/id"),
     ("post", "/v1/jobs"): ("job_id", "/id"),
     ("post", "/v1/schedules"): ("schedule_id", "/id"),
     ("post", "/v1/keys"): ("key_id", "/id"),
@@ -125,6 +127,7 @@ def _complete(spec: Any, scopes: Mapping[tuple[str, str], str | None]) -> Any:
     for source, (parameter, pointer) in _LINKS.items():
         _link(spec["paths"], *source, parameter, pointer)
     _upload_body(spec["paths"]["/v1/datasets"]["post"])
+    _part_body(spec["paths"]["/v1/uploads/{upload_id}/parts/{number}"]["put"])
     _event_stream(spec["paths"]["/v1/jobs/{job_id}/events"]["get"])
     for (method, path), examples in EXAMPLES.items():
         body = spec["paths"][path][method]["requestBody"]["content"]["application/json"]
@@ -205,6 +208,11 @@ def _link(paths: dict[str, Any], method: str, path: str, parameter: str, pointer
                     "operationId": operation["operationId"],
                     "parameters": {parameter: f"$response.body#{pointer}"},
                 }
+
+
+def _part_body(operation: dict[str, Any]) -> None:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    operation["requestBody"] = {"required": True, "content": {PART_TYPE: binary}}
 
 
 def _upload_body(operation: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ PATTERNS: Final = {
     "name": NAME_PATTERN,
     "alias": NAME_PATTERN,
     "ref": MODEL_REF_PATTERN,
+    "upload_id": f"^upl_{ULID_PATTERN}$",
     "dataset_id": f"^ds_{ULID_PATTERN}$",
     "job_id": f"^job_{ULID_PATTERN}$",
     "schedule_id": f"^sch_{ULID_PATTERN}$",

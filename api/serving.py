@@ -1,5 +1,6 @@
-"""gunicorn's threaded worker, but that a request which it cannot parse is answered as every other error is,
-and that waiting requests end when it stops."""
+"""gunicorn's threaded worker, but that no thread waits for slow clients (`api.arrivals`), that a request which it
+cannot parse is answered as every other error is, and that waiting requests end when it stops.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ from uuid import uuid4
 
 from gunicorn import util
 from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
 
+from api.arrivals import PatientWorker
 from shared import logs
 from shared.contracts.problems import MEDIA_TYPE, problem
+from shared.errors import RequestTimeout
 
 log = logs.get(__name__)
 
@@ -23,11 +25,12 @@ _STATUSES = (
     (errors.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
     (errors.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED, "malformed"),
     (errors.UnsupportedTransferCoding, HTTPStatus.NOT_IMPLEMENTED, "malformed"),
+    (RequestTimeout, HTTPStatus.REQUEST_TIMEOUT, "request_timeout"),
     (errors.ParseException, HTTPStatus.BAD_REQUEST, "malformed"),
 )
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(PatientWorker):
     """Named in `api.gunicorn_conf`."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -46,10 +49,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             log.error("request_crashed", request_id=request_id, exc_info=exc)
         else:
             log.info("request_unreadable", request_id=request_id, status=status, reason=type(exc).__name__)
-        try:
-            util.write_nonblock(client, _answer(status, code, request_id))
-        except OSError:
-            log.debug("client_gone", request_id=request_id)
+        _say(client, status, code, request_id)
+
+    def refuse(self, client: Any, status: HTTPStatus, code: str) -> None:
+        request_id = uuid4().hex
+        log.info("request_refused", request_id=request_id, status=status, code=code)
+        _say(client, status, code, request_id)
+
+
+def _say(client: Any, status: HTTPStatus, code: str, request_id: str) -> None:
+    try:
+        util.write_nonblock(client, _answer(status, code, request_id))
+    except OSError:
+        log.debug("client_gone", request_id=request_id)
 
 
 def _answer(status: HTTPStatus, code: str, request_id: str) -> bytes:
@@ -61,5 +73,6 @@ def _answer(status: HTTPStatus, code: str, request_id: str) -> bytes:
         f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(body)}",
         f"X-Request-ID: {request_id}",
+        *(("Retry-After: 5",) if status == HTTPStatus.SERVICE_UNAVAILABLE else ()),
     )
     return "\r\n".join([*head, "", ""]).encode() + body

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,7 +69,9 @@ class Client:
     """The other end of a request's connection. Without a socket to look at (none, or one with TLS) it never leaves."""
 
     def __init__(self, connection: object) -> None:
-        self._socket = connection if type(connection) is socket.socket else None
+        self._socket: socket.socket | None = None
+        if isinstance(connection, socket.socket) and not isinstance(connection, ssl.SSLSocket):
+            self._socket = connection
 
     def leaves_within(self, seconds: float) -> bool:
         """Sleep so long, but no longer than the client stays. True if it has closed its side of the connection."""

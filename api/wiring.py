@@ -6,6 +6,7 @@ from typing import cast
 
 from flask import current_app, request
 
+from api.completing import Completing
 from api.waiting import Client, Waiting
 from shared.confinement import Readers
 from shared.inference import ModelServer
@@ -26,6 +27,10 @@ def waiting() -> Waiting:
 
 def readers() -> Readers:
     return cast("Readers", current_app.extensions["graft.readers"])
+
+
+def completing() -> Completing:
+    return cast("Completing", current_app.extensions["graft.completing"])
 
 
 def client() -> Client:

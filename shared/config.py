@@ -118,8 +118,16 @@ class Settings(BaseSettings):
     # API
     max_upload_bytes: Annotated[int, Field(gt=0)] = 20 * GIB
     """The largest table that can be uploaded."""
+    upload_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
+    """How long a table may take to come in parts; then what has come is deleted."""
+    max_uploads: Annotated[int, Field(gt=0)] = 100
+    """Uploads in parts that one project may have, completed ones included until they expire or are deleted."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
     """The largest body of any other request."""
+    client_seconds: Annotated[float, Field(gt=0)] = 20.0
+    """How long a client may take for a head and a short body, or pause in a long one or in reading; then 408."""
+    client_bytes_per_second: Annotated[float, Field(gt=0)] = 10_240.0
+    """The rate that a client has to keep up with a long body, and in reading the answer."""
     reader_memory_bytes: Annotated[int, Field(ge=64 * MIB)] = 1 * GIB
     """Memory of the child that reads an uploaded table, besides that of its libraries."""
     reader_cpu_seconds: Annotated[int, Field(gt=0)] = 60

@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import Literal
@@ -20,7 +21,7 @@ from shared.contracts.base import from_ms
 from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.database import Database
-from shared.errors import InvalidInput, NotFound, TooLarge, in_use
+from shared.errors import Conflict, InvalidInput, NotFound, TooLarge, in_use
 from shared.jobs import Uses
 from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
@@ -33,6 +34,14 @@ _RECALLED = 128
 
 def new_id() -> str:
     return f"ds_{ULID()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The right to end an upload by making its dataset."""
+
+    upload_key: str
+    token: str
 
 
 class DatasetStore:
@@ -56,12 +65,14 @@ class DatasetStore:
         columns: Sequence[Column],
         files: Sequence[DatasetFile],
         uri: str | None = None,
+        completion: Completion | None = None,
     ) -> Dataset:
         """Write the record of a table whose objects are all in the store.
 
         What lies in our bucket (no `uri`) counts into what the project keeps. Raises TooLarge if that is too much.
+        With a `completion` its upload is closed in the same step, once only: raises Conflict (`upload_lost`) if it is
+        another's by now.
         """
-        sha256 = joint_digest([file.sha256 for file in files])
         record = {
             "id": dataset_id,
             "name": name,
@@ -69,20 +80,27 @@ class DatasetStore:
             "format": format,
             "rows": sum(file.rows for file in files),
             "bytes": sum(file.bytes for file in files),
-            "sha256": sha256,
+            "sha256": joint_digest([file.sha256 for file in files]),
             "columns": json.dumps([column.model_dump() for column in columns]),
             "files": json.dumps([file.model_dump() for file in files]),
             **({"uri": uri} if uri else {}),
         }
         answer, *created_at = self._create(
-            keys=[keys.dataset(project, dataset_id), keys.datasets(project)],
+            keys=[
+                keys.dataset(project, dataset_id),
+                keys.datasets(project),
+                completion.upload_key if completion else keys.UPLOADS,
+            ],
             args=[
                 dataset_id,
+                completion.token if completion else "",
                 "" if uri else record["bytes"],
                 self._max_bytes,
                 *(part for pair in record.items() for part in pair),
             ],
         )
+        if answer == "lost":
+            raise Conflict("another completion of the upload has taken over", code="upload_lost")
         if answer == "full":
             raise TooLarge(
                 f"the project may keep {self._max_bytes} bytes, and this does not fit in",

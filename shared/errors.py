@@ -6,6 +6,7 @@
     ├── Unauthenticated     401  no key, or an unknown one
     ├── Forbidden           403  the key lacks the scope
     ├── NotFound            404  unknown, or another project's
+    ├── RequestTimeout      408  the client sent the request too slowly
     ├── Conflict            409  the state of the thing does not allow it
     │   └── InUse           409  something refers to what was to be deleted; it says what
     ├── PreconditionFailed  412  the thing is not at the revision that the request is meant for
@@ -83,6 +84,11 @@ class Forbidden(GraftError):
 class NotFound(GraftError):
     status = 404
     default_code = "not_found"
+
+
+class RequestTimeout(GraftError):
+    status = 408
+    default_code = "request_timeout"
 
 
 class Conflict(GraftError):

@@ -18,6 +18,8 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:dataset:<id>:users:ever  zset    jobs that have read it and are remembered
     graft:p:P:dataset:<id>:schedules   set     schedules whose job names it
     graft:p:P:datasets                 zset
+    graft:p:P:upload:<id>              hash    a table that comes in parts
+    graft:p:P:uploads                  zset
     graft:p:P:model:<name>             hash    description, tags, latest_version
     graft:p:P:model:<name>:versions    zset    version numbers
     graft:p:P:model:<name>:version:<n> hash
@@ -54,16 +56,18 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:rates/…                      string  requests of a minute, as the library `limits` keeps them (rates.py)
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
+    graft:uploads                      zset    uploads, by when they expire
     graft:workers                      hash    each worker's last sign of life
     graft:durations                    hash    how long jobs of each type took lately, in milliseconds
 
-`graft:delayed`, `graft:leases` and `graft:schedules` span projects: their members are `P/<id>`. Wherever a job's id
-stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the keys of shards from
-their job's (`_prelude.lua`), as a job may have thousands of them.
+`graft:delayed`, `graft:leases`, `graft:schedules` and `graft:uploads` span projects: their members are `P/<id>`.
+Wherever a job's id stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the
+keys of shards from their job's (`_prelude.lua`), as a job may have thousands of them.
 
-Objects, all immutable, below the project:
+Objects, all but the parts of uploads immutable, below the project:
 
     P/datasets/<id>/data.<ext>
+    P/uploads/<id>/00001, …             parts of an upload, until it is completed
     P/jobs/<id>/<token>/model.joblib
     P/jobs/<id>/<token>/output/part-00000.parquet, …, _manifest.json
     P/jobs/<id>/<token>/checkpoint/<digest>
@@ -73,6 +77,7 @@ Objects, all immutable, below the project:
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 DELAYED: Final = "graft:delayed"
@@ -83,6 +88,7 @@ DURATIONS: Final = "graft:durations"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
 RATES: Final = "graft:rates"
+UPLOADS: Final = "graft:uploads"
 
 
 def job(project: str, job_id: str) -> str:
@@ -159,6 +165,14 @@ def dataset(project: str, dataset_id: str) -> str:
 
 def datasets(project: str) -> str:
     return f"graft:p:{project}:datasets"
+
+
+def upload(project: str, upload_id: str) -> str:
+    return f"graft:p:{project}:upload:{upload_id}"
+
+
+def uploads(project: str) -> str:
+    return f"graft:p:{project}:uploads"
 
 
 def models(project: str) -> str:
@@ -251,6 +265,23 @@ def api_keys(project: str) -> str:
 
 def dataset_object(project: str, dataset_id: str, extension: str) -> str:
     return f"{project}/datasets/{dataset_id}/data.{extension}"
+
+
+def upload_prefix(project: str, upload_id: str) -> str:
+    """Below it lie the parts of an upload."""
+    return f"{project}/uploads/{upload_id}/"
+
+
+def upload_part(project: str, upload_id: str, number: int) -> str:
+    return f"{upload_prefix(project, upload_id)}{number:05d}"
+
+
+def split_upload_part(key: str) -> tuple[str, str, int] | None:
+    """(project, upload id, number) of a part of an upload; None for any other object."""
+    parts = key.split("/")
+    if len(parts) != 4 or parts[1] != "uploads" or not re.fullmatch("[0-9]{5}", parts[3]):
+        return None
+    return parts[0], parts[2], int(parts[3])
 
 
 def split_job_object(key: str) -> tuple[str, str, str] | None:

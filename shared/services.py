@@ -23,6 +23,7 @@ from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
 from shared.stored import StoredBytes
+from shared.uploads import UploadStore
 from shared.usage import UsageStore
 from shared.workers import WorkerStore
 
@@ -41,6 +42,7 @@ class Services:
     jobs: JobStore
     shards: ShardStore
     datasets: DatasetStore
+    uploads: UploadStore
     models: ModelStore
     aliases: AliasStore
     deletions: Deletions
@@ -74,6 +76,12 @@ def build(settings: Settings) -> Services:
         ),
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
         datasets=DatasetStore(redis, max_bytes=settings.max_project_bytes),
+        uploads=UploadStore(
+            redis,
+            max_uploads=settings.max_uploads,
+            keep_seconds=settings.upload_seconds,
+            lease_seconds=settings.lease_seconds,
+        ),
         models=models,
         aliases=AliasStore(redis, models),
         deletions=Deletions(redis),

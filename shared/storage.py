@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -108,9 +108,19 @@ class ObjectStore:
         with _translated(self.bucket):
             self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
-    def put(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> Stored:
-        """Upload a file, in parts if it is large; it becomes visible when it is whole."""
-        stored = digest(path)
+    def put(
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        stored: Stored | None = None,
+    ) -> Stored:
+        """Upload a file, in parts if it is large; it becomes visible when it is whole.
+
+        `stored` is what a caller who wrote the file knows of it already, and saves reading it once more.
+        """
+        stored = stored or digest(path)
         failpoints.reach("put.before")
         with _translated(key), path.open("rb") as source:
             self._client.upload_fileobj(
@@ -125,6 +135,13 @@ class ObjectStore:
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=content_type)
         failpoints.reach("put.after")
         return Stored(len(content), hashlib.sha256(content).hexdigest())
+
+    def chunks(self, key: str) -> Generator[bytes]:
+        """The object from its beginning, up to 1 MiB at a time. Who has enough closes the iterator. Raises NotFound."""
+        with _translated(key):
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            with closing(body):
+                yield from body.iter_chunks(CHUNK_BYTES)
 
     def get_bytes(self, key: str) -> bytes:
         with _translated(key):
@@ -232,6 +249,11 @@ class ObjectStore:
         if filename:
             params["ResponseContentDisposition"] = f'attachment; filename="{filename}"'
         return self._public.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds)
+
+    def put_link(self, key: str, *, size: int, seconds: int) -> str:
+        """A presigned URL to which anyone may PUT exactly `size` bytes until it expires."""
+        params = {"Bucket": self.bucket, "Key": key, "ContentLength": size}
+        return self._public.generate_presigned_url("put_object", Params=params, ExpiresIn=seconds)
 
 
 def digest(path: Path) -> Stored:

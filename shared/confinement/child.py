@@ -9,6 +9,7 @@ import contextlib
 import json
 import resource
 import traceback
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -60,7 +61,15 @@ def _answer(task: dict[str, Any]) -> tuple[str, Any]:
 def _read(what: str, path: str, format: Format, **more: Any) -> Any:
     if what == "preview":
         columns = [Column.model_validate(column) for column in more["columns"]]
-        return tables.preview(Path(path), format, columns, more["rows"])
+        if more["is_cut"] and not tables.keep_whole_rows(Path(path), format):
+            return []
+        piece = tables.Piece.unpack(more["piece"]) if more["piece"] else None
+        return tables.preview(Path(path), format, columns, more["rows"], piece)
+    if what == "first_piece":
+        pieces = tables.split(Path(path), format, first=more["rows"], rows=more["rows"])
+        if (piece := next(pieces, None)) is None:
+            raise InvalidInput("the file has columns but no rows", code="no_rows")
+        return asdict(piece)
     found = tables.profile(Path(path), format)
     return {"rows": found.rows, "columns": [column.model_dump() for column in found.columns]}
 

@@ -7,13 +7,14 @@ import multiprocessing.forkserver
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from shared.confinement.reader import Reader
 from shared.contracts.tables import Column, Format
 from shared.errors import Temporary
-from shared.tables import Profile
+from shared.tables import Piece, Profile
 
 #: A file gets a second of processor time for each so many of its bytes, besides what every file gets.
 _BYTES_PER_SECOND: Final = 2**20
@@ -53,18 +54,36 @@ class Readers:
         return Profile(format, found["rows"], columns)
 
     def preview(
-        self, project: str, path: Path, format: Format, columns: Sequence[Column], rows: int
+        self,
+        project: str,
+        path: Path,
+        format: Format,
+        columns: Sequence[Column],
+        rows: int,
+        *,
+        is_cut: bool = False,
+        piece: Piece | None = None,
     ) -> list[dict[str, object]]:
-        """`shared.tables.preview`. Raises as `profile` does."""
+        """`shared.tables.preview`. Raises as `profile` does.
+
+        Of text that `is_cut` somewhere it shows the rows that are whole, and changes the file.
+        """
         task = {
             "what": "preview",
             "path": str(path),
             "format": format,
             "columns": [column.model_dump() for column in columns],
             "rows": rows,
+            "is_cut": is_cut,
+            "piece": asdict(piece) if piece else None,
         }
         shown: list[dict[str, object]] = self._read(project, path, task)
         return shown
+
+    def first_piece(self, project: str, path: Path, rows: int) -> Piece:
+        """What of a Parquet file its first rows are read from; it may have holes but for its footer."""
+        task = {"what": "first_piece", "path": str(path), "format": "parquet", "rows": rows}
+        return Piece.unpack(self._read(project, path, task))
 
     def close(self) -> None:
         """End the children that read nothing now."""

@@ -42,6 +42,7 @@ Every complaint about a file is an InvalidInput (422) whose message names the pl
 from shared.tables.column_types import canonical_type, column_type
 from shared.tables.compression import Compression, compression_in, compression_named, compression_of
 from shared.tables.contracts import Limits, Piece, Profile
+from shared.tables.heads import keep_whole_rows
 from shared.tables.joining import joint_columns
 from shared.tables.parquet_reader import columns_of
 from shared.tables.profiling import profile
@@ -66,6 +67,7 @@ __all__ = [
     "columns_of",
     "footer",
     "joint_columns",
+    "keep_whole_rows",
     "open_writer",
     "preview",
     "profile",

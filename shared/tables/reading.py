@@ -97,10 +97,11 @@ def preview(
     format: Format,
     columns: Sequence[Column],
     rows: int = 20,
+    piece: Piece | None = None,
 ) -> list[dict[str, object]]:
     """The first rows, ready for JSON: dates as ISO 8601 text, what JSON has no number for (NaN) as None."""
     shown: list[dict[str, object]] = []
-    for batch in read(path, format, columns, batch_rows=max(1, rows)):
+    for batch in read(path, format, columns, batch_rows=max(1, rows), piece=piece):
         first = batch.slice(0, rows - len(shown))
         shown += pa.table([_json_ready(c) for c in first.columns], names=first.schema.names).to_pylist()
         if len(shown) >= rows:

@@ -58,8 +58,12 @@ def known(fuzzed: Graft) -> dict[str, str | int]:
     fuzzed.put("/v1/models/seed/aliases/champion", json={"version": 1}).raise_for_status()
     yearly = {"name": "seed", "cron": "0 3 1 1 *", "paused": True, "job": body}
     schedule = fuzzed.post("/v1/schedules", json=yearly).raise_for_status().json()
+    begun = {"name": "seed", "format": "csv", "bytes": 4}
+    upload = fuzzed.post("/v1/uploads", json=begun).raise_for_status().json()["id"]
+    fuzzed.put(f"/v1/uploads/{upload}/parts/1", content=b"a\n1\n").raise_for_status()
     return {
         "path.dataset_id": dataset,
+        "path.upload_id": upload,
         "path.job_id": trained["id"],
         "path.schedule_id": schedule["id"],
         "path.name": "seed",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from api.examples import ALIAS, COLUMNS, DATASET, MODEL
+from api.examples import ALIAS, COLUMNS, DATASET, MODEL, SHA256
 from tests.e2e.conftest import USER_BUCKET, RunningStack
 from tests.e2e.test_datasets import s3
 from tests.support.client import Graft
@@ -36,8 +37,13 @@ def customers(stack: RunningStack, client_of: Callable[..., Graft]) -> tuple[Gra
         "job": {"type": "evaluate", "model": MODEL, "dataset": dataset},
     }
     schedule = graft.post("/v1/schedules", json=yearly).raise_for_status().json()
+    begun = {"name": "customers", "format": "csv", "bytes": len(TABLE)}
+    upload = graft.post("/v1/uploads", json=begun).raise_for_status().json()["id"]
+    graft.put(f"/v1/uploads/{upload}/parts/1", content=TABLE.encode()).raise_for_status()
     return graft, {
         DATASET: dataset,
+        SHA256: hashlib.sha256(TABLE.encode()).hexdigest(),
+        "{upload_id}": upload,
         "{name}": MODEL,
         "{ref}": f"{MODEL}@{ALIAS}",
         "{alias}": ALIAS,

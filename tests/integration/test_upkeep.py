@@ -9,7 +9,8 @@ import pytest
 
 from shared import keys
 from shared.contracts.tables import Column
-from shared.errors import NotFound
+from shared.contracts.uploads import Upload, UploadBody
+from shared.errors import Conflict, NotFound
 from shared.jobs import Lease, NewJob, NewVersion
 from shared.services import Services
 from shared.states import JobState
@@ -158,3 +159,55 @@ def test_workers_are_known_by_their_signs_of_life(services: Services) -> None:
     assert services.database.hkeys(keys.WORKERS) == ["a"], "one that has been silent for an hour is forgotten"
     services.workers.gone("a")
     assert services.workers.alive(10) == []
+
+
+def begun_upload(services: Services) -> Upload:
+    return services.uploads.create("default", UploadBody(name="t", format="csv", bytes=2))
+
+
+def put_part(services: Services, upload: Upload) -> str:
+    key = keys.upload_part("default", upload.id, 1)
+    services.objects.put_bytes(key, b"x\n")
+    return key
+
+
+def test_an_upload_whose_time_is_up_is_swept_with_its_parts(impatient: Services) -> None:
+    upload = begun_upload(impatient)
+    part = put_part(impatient, upload)
+    assert sweeper.sweep(impatient) == ([], []), "it has not expired"
+    impatient.database.hset(keys.upload("default", upload.id), "expires_at", 1)
+    impatient.database.zadd(keys.UPLOADS, {keys.member("default", upload.id): 1})
+    assert impatient.uploads.get("default", upload.id).status == "expired"
+    with pytest.raises(Conflict, match="expired"):
+        impatient.uploads.begin("default", upload.id)
+    assert sweeper.sweep(impatient, dry_run=True) == ([], [part])
+    assert left(impatient) == {part}, "a dry run deletes nothing"
+    assert sweeper.sweep(impatient) == ([], [part])
+    assert left(impatient) == set()
+    with pytest.raises(NotFound):
+        impatient.uploads.get("default", upload.id)
+    assert not list(impatient.database.scan_iter("*upload*"))
+
+
+def test_an_upload_that_is_being_completed_is_not_swept(impatient: Services) -> None:
+    upload = begun_upload(impatient)
+    part = put_part(impatient, upload)
+    assert impatient.uploads.begin("default", upload.id)
+    impatient.database.hset(keys.upload("default", upload.id), "lease_until", 9 * 10**12)
+    impatient.database.hset(keys.upload("default", upload.id), "expires_at", 1)
+    impatient.database.zadd(keys.UPLOADS, {keys.member("default", upload.id): 1})
+    assert sweeper.sweep(impatient) == ([], [])
+    assert left(impatient) == {part}
+
+
+def test_parts_that_come_after_their_upload_has_ended_are_swept(impatient: Services) -> None:
+    """Their presigned URLs live on."""
+    gone, done = begun_upload(impatient), begun_upload(impatient)
+    late = [put_part(impatient, gone), put_part(impatient, done)]
+    impatient.uploads.delete("default", gone.id)
+    held = impatient.uploads.begin("default", done.id)
+    columns = [Column(name="a", type="integer", nulls=0)]
+    impatient.datasets.create(
+        "default", "ds_1", name="t", format="csv", columns=columns, files=[], completion=held
+    )
+    assert sorted(sweeper.sweep(impatient)[1]) == sorted(late)

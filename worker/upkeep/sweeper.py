@@ -1,4 +1,4 @@
-"""Deletes what nobody needs any more: expired jobs, and objects that nothing refers to.
+"""Deletes what nobody needs any more: expired jobs and uploads, and objects that nothing refers to.
 
 An object stays while a dataset, a model version, a job's output, a checkpoint or a running attempt refers to it, and
 in any case until it is `orphan_seconds` old, so that what is being written is left alone. A job stays while the model
@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from shared import keys, logs, storage
 from shared import services as composition
 from shared.config import Settings
-from shared.errors import NotFound, Temporary
+from shared.errors import Conflict, NotFound, Temporary
 from shared.services import Services
 
 log = logs.get(__name__)
@@ -31,12 +31,12 @@ def run(services: Services) -> None:
 
 
 def sweep(services: Services, *, dry_run: bool = False) -> tuple[list[str], list[str]]:
-    """Delete expired jobs, then orphaned objects. Returns the job ids and the object keys."""
+    """Delete expired jobs and uploads, then orphaned objects. Returns the job ids and the object keys."""
     now = datetime.now(UTC)
     before = now - timedelta(seconds=services.settings.retention_seconds)
     jobs = list(_expired_jobs(services, int(before.timestamp() * 1000), dry_run=dry_run))
     cutoff = now - timedelta(seconds=services.settings.orphan_seconds)
-    objects = []
+    objects = list(_expired_parts(services, dry_run=dry_run))
     for item in services.objects.list(""):
         if item.modified < cutoff and _is_orphan(services, item.key):
             objects.append(item.key)
@@ -70,13 +70,37 @@ def _expired_jobs(services: Services, before_ms: int, *, dry_run: bool) -> Itera
                 yield record["id"]
 
 
+def _expired_parts(services: Services, *, dry_run: bool) -> Iterator[str]:
+    """Parts of uploads whose time is up. The record goes first, so that nobody completes what is being deleted."""
+    for project, upload_id in services.uploads.expired():
+        try:
+            if not dry_run and not services.uploads.delete(project, upload_id, only_expired=True):
+                continue
+        except (NotFound, Conflict):
+            continue  # deleted, or being completed
+        for item in list(services.objects.list(keys.upload_prefix(project, upload_id))):
+            if not dry_run:
+                services.objects.delete(item.key)
+            yield item.key
+
+
 def _is_orphan(services: Services, key: str) -> bool:
     """Whether the object is one of Graft's and nothing refers to it."""
     if dataset := keys.split_dataset_object(key):
         return _missing(lambda: services.datasets.get(*dataset))
+    if part := keys.split_upload_part(key):
+        return _is_done_with(services, *part[:2])
     if attempt := keys.split_job_object(key):
         return not _needed(services, key, *attempt)
     return False
+
+
+def _is_done_with(services: Services, project: str, upload_id: str) -> bool:
+    """Whether the upload is gone or completed."""
+    try:
+        return services.uploads.get(project, upload_id).status == "completed"
+    except NotFound:
+        return True
 
 
 def _needed(services: Services, key: str, project: str, job_id: str, token: str) -> bool:
