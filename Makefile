@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos up check bench bench-transfer lock clean
+.PHONY: help demo test chaos up check audit sbom bench bench-transfer lock clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,6 +28,13 @@ check: $(VENV)/.dev  ## Lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(VENV)/.dev  ## Ask PyPI's advisories about every locked version (needs the network; fails without)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.txt -r requirements-dev.txt \
+	  || { echo "make audit: a locked version has a known flaw, or PyPI could not be asked about every one; see above" >&2; exit 1; }
+
+sbom: $(VENV)/.dev  ## Write sbom.json, the bill of materials of what is installed (CycloneDX)
+	$(BIN)/python deploy/sbom.py requirements.txt > sbom.json
 
 bench: $(VENV)/.dev  ## Run the benchmarks side by side with their baselines
 	$(BIN)/python -m benchmarks

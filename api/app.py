@@ -49,6 +49,8 @@ from shared.services import Services
 
 log = logs.get(__name__)
 
+#: What is not meant to be a page is none, whatever a browser is told of it.
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -147,6 +149,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id", "")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.setdefault("Content-Security-Policy", _NOTHING)
         limiting.tell(response)
         if request.path not in {"/healthz", "/readyz"}:
             log.info("request", method=request.method, path=request.path, status=response.status_code)

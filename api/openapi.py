@@ -132,6 +132,8 @@ def _complete(spec: Any, scopes: Mapping[tuple[str, str], str | None]) -> Any:
     for (method, path), examples in EXAMPLES.items():
         body = spec["paths"][path][method]["requestBody"]["content"]["application/json"]
         body["examples"] = {name: {"value": value} for name, value in examples.items()}
+    if "tags" in spec:  # each of two blueprints with the same one has told it
+        spec["tags"] = list({tag["name"]: tag for tag in spec["tags"]}.values())
     return spec
 
 

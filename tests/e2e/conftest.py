@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -30,6 +31,8 @@ KEYS = {
 }
 OPERATORS_KEY = "the-operators-own-key"
 USER_BUCKET = "lake"
+#: Keys that tests have made; like all others they belong into no log.
+MADE_KEYS: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,16 @@ def running_stack(
     finally:
         process.terminate()
         process.wait(60)
+    told = {path: path.read_text(errors="replace") for path in [output, *(directory / "logs").glob("*.log")]}
+    for secret in [*KEYS.values(), OPERATORS_KEY, *MADE_KEYS, *known_secrets(directory, object_store)]:
+        where = [path.name for path, text in told.items() if secret in text]
+        assert not where, f"after all tests there is a secret in {where}"
+
+
+def known_secrets(directory: Path, object_store: RunningServer | Endpoint) -> list[str]:
+    """What the stack's processes know, and nobody else should."""
+    credentials = json.loads((directory / "credentials.json").read_text())
+    return [*credentials.values(), object_store.settings["GRAFT_S3_SECRET_ACCESS_KEY"]]
 
 
 def _client(key: str, meaning: str) -> Any:
@@ -130,7 +143,8 @@ def client_of(stack: RunningStack, operator: Graft) -> Iterator[Callable[..., Gr
         body = {"project": project, "scopes": list(scopes or ("read", "submit", "admin")), **fields}
         response = operator.post("/v1/keys", json=body)
         assert response.status_code == 201, response.text
-        clients.append(Graft(stack.url, response.json()["key"]))
+        MADE_KEYS.append(response.json()["key"])
+        clients.append(Graft(stack.url, MADE_KEYS[-1]))
         return clients[-1]
 
     yield make
