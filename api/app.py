@@ -36,6 +36,7 @@ from api import (
     strict_json,
     uploads,
     usage,
+    webhooks,
 )
 from api.completing import Completing
 from api.waiting import Waiting
@@ -101,6 +102,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         reports,
         predictions,
         schedules,
+        webhooks,
         keys,
         usage,
         health,

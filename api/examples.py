@@ -72,6 +72,13 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, dict[str, Any]]]] = {
     },
     ("post", "/v1/schedules"): {"nightly": _NIGHTLY},
     ("patch", "/v1/schedules/{schedule_id}"): {"pause": {"paused": True}, "move": {"cron": "0 3 * * 1-5"}},
+    ("post", "/v1/webhooks"): {
+        "ends": {"url": "https://example.com/graft", "events": ["job.succeeded", "job.failed"]}
+    },
+    ("patch", "/v1/webhooks/{webhook_id}"): {"switch_on": {"disabled": False}},
+    ("post", "/v1/webhook-secret"): {"rotate": {"overlap_seconds": 86_400}},
+    ("post", "/v1/webhooks/{webhook_id}/rotate"): {"rotate": {"overlap_seconds": 86_400}},
+    ("post", "/v1/webhooks/{webhook_id}/replay"): {"since": {"since": "2026-11-26T00:00:00Z"}},
     ("post", "/v1/keys"): {"reader": {"scopes": ["read"], "name": "dashboard"}},
     ("post", "/v1/keys/{key_id}/rotate"): {"rotate": {"overlap_seconds": 3600}},
 }

@@ -19,6 +19,7 @@ from shared import storage, submission
 from shared.contracts.base import Page
 from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, QueuePlace, SubmitBody
 from shared.contracts.outputs import Manifest
+from shared.contracts.webhooks import Delivery, DeliveryPage
 from shared.errors import Conflict, NotFound, Temporary
 from shared.states import TERMINAL, JobState
 
@@ -115,12 +116,13 @@ def job_events(job_id: str, query: StreamQuery) -> Response:
     With `Accept: text/event-stream` these are Server-Sent Events: all so far, then each as it happens, and `progress`
     when that changes, until the job has ended. `Last-Event-ID` goes on after that event, and so does `?after=`.
     """
+    last_event = streams.last_event_id(request.headers.get("Last-Event-ID"))
     if request.accept_mimetypes.best_match(["application/json", streams.MEDIA_TYPE]) == streams.MEDIA_TYPE:
         response = streams.respond(
             services().jobs,
             project(),
             job_id,
-            after=streams.last_event_id(request.headers.get("Last-Event-ID")) or query.after,
+            after=last_event or query.after,
             waiting=waiting(),
             client=client(),
             seconds=services().settings.stream_seconds,
@@ -143,6 +145,16 @@ def job_logs(job_id: str, query: StreamQuery) -> Page[JobLogLine]:
     """What a job's attempts logged, oldest first; the newest 2,000 lines are kept."""
     found, more = services().jobs.logs(project(), job_id, after=query.after, limit=query.limit)
     return page(found, more, found[-1].id if found else None)
+
+
+@blueprint.get("/<job_id>/deliveries")
+@needs("read")
+@blueprint.output(DeliveryPage)
+@blueprint.doc(responses=[404])
+def job_deliveries(job_id: str) -> Page[Delivery]:
+    """What was delivered to the job's own `webhook_url`: nothing before its end, then one event."""
+    services().jobs.glance(project(), job_id)  # a shard is no job
+    return page(services().deliveries.of_job(services().jobs.record(project(), job_id)), False, None)
 
 
 @blueprint.post("/<job_id>/retry")

@@ -29,6 +29,7 @@ _LINKS = {
     ("post", "/v1/uploads"): ("upload_id", "/id"),
     ("post", "/v1/jobs"): ("job_id", "/id"),
     ("post", "/v1/schedules"): ("schedule_id", "/id"),
+    ("post", "/v1/webhooks"): ("webhook_id", "/id"),
     ("post", "/v1/keys"): ("key_id", "/id"),
     ("get", "/v1/models"): ("name", "/data/0/name"),
 }

@@ -22,6 +22,8 @@ PATTERNS: Final = {
     "dataset_id": f"^ds_{ULID_PATTERN}$",
     "job_id": f"^job_{ULID_PATTERN}$",
     "schedule_id": f"^sch_{ULID_PATTERN}$",
+    "webhook_id": f"^wh_{ULID_PATTERN}$",
+    "delivery_id": f"^dlv_{ULID_PATTERN}$",
     "key_id": f"^key_{ULID_PATTERN}$",
 }
 """By the parameter's name in the route."""

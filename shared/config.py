@@ -94,6 +94,38 @@ class Settings(BaseSettings):
     idempotency_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """How long an Idempotency-Key is remembered."""
 
+    # Webhooks
+    webhook_allow_private: bool = False
+    """Whether webhooks may call private addresses: for receivers in a network of one's own. Never a link's own."""
+    webhook_allow_http: bool = False
+    """Whether webhooks may call `http://` URLs."""
+    webhook_retry_seconds: Annotated[tuple[float, ...], NoDecode] = (
+        5,
+        300,
+        1800,
+        7200,
+        18000,
+        36000,
+        50400,
+        72000,
+        86400,
+    )
+    """Pauses before a delivery is tried again, each with jitter; comma-separated. After the last it has failed."""
+    webhook_connect_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """Time to look a receiver's name up and to connect."""
+    webhook_total_seconds: Annotated[float, Field(gt=0)] = 15.0
+    """Time for one attempt in all."""
+    webhook_threads: Annotated[int, Field(gt=0)] = 4
+    """Deliveries that one worker attempts at a time, besides its jobs."""
+    webhook_disable_seconds: Annotated[float, Field(gt=0)] = 5 * 24 * 3600.0
+    """An endpoint that has failed for so long, ten times or more in a row, is switched off."""
+    webhook_retention_seconds: Annotated[int, Field(gt=0)] = 14 * 24 * 3600
+    """How long deliveries that have ended are kept."""
+    max_deliveries: Annotated[int, Field(gt=0)] = 10_000
+    """Deliveries of one endpoint that are kept, besides those that wait."""
+    max_webhooks: Annotated[int, Field(gt=0)] = 20
+    """Endpoints that one project may have."""
+
     sweep_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """How often one of the workers looks for expired jobs and orphaned objects."""
     retention_seconds: Annotated[int, Field(gt=0)] = 30 * 24 * 3600
@@ -154,7 +186,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("s3_allowed_buckets", "api_keys", mode="before")
+    @field_validator("s3_allowed_buckets", "api_keys", "webhook_retry_seconds", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (

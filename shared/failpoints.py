@@ -3,6 +3,7 @@
     <script>.before, <script>.after     each Lua script: submit, claim, renew, note, finish, release, decide, …
     put.before, put.after               each object that is uploaded
     delete.before, delete.after         each object that is deleted
+    delivery.sent                       each attempt at a webhook, between the receiver's answer and its record
     rescue.before, rescue.after         each job that a rescuer takes from a lost attempt
 
 With `GRAFT_FAILPOINTS` naming a folder, a file in it with a point's name arms that point. Whoever reaches it first

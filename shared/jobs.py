@@ -89,6 +89,7 @@ class NewJob:
     max_attempts: int = 3
     timeout_seconds: int | None = None
     metadata: Mapping[str, Any] | None = None
+    webhook_url: str | None = None
     model: str | None = None
     """The name of the model it makes or uses: what `?model=` finds it by."""
     parent: str | None = None
@@ -222,6 +223,7 @@ class JobStore:
             model=new.model,
             parent=new.parent,
             schedule=new.schedule,
+            webhook_url=new.webhook_url,
             request_id=new.request_id,
         )
         answer = self._submit(

@@ -43,6 +43,13 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:keys                     zset    its API keys
     graft:p:P:stored                   hash    bytes that it keeps: datasets, artifacts, outputs
     graft:p:P:usage:<day>              hash    what it used that day (days since 1970, UTC)
+    graft:p:P:webhook:<id>             hash    an endpoint; or, as url_<digest>, a URL that jobs of the project name
+    graft:p:P:webhook:<id>:deliveries  zset    its deliveries
+    graft:p:P:webhook:<id>:due         zset    those of them that are to be tried, by when
+    graft:p:P:webhooks                 zset    its endpoints
+    graft:p:P:webhook_urls             zset    URLs of jobs that have deliveries
+    graft:p:P:webhook_secret           hash    what deliveries to URLs of jobs are signed with
+    graft:p:P:delivery:<id>            hash    one event for one endpoint, and what was tried
 
     graft:key:<id>                     hash    an API key, found before its project is known
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
@@ -57,12 +64,15 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
     graft:uploads                      zset    uploads, by when they expire
+    graft:webhooks                     zset    endpoints with deliveries to try, by when
+    graft:taken:<token>                string  the delivery that a courier took, for as long as its lease
     graft:workers                      hash    each worker's last sign of life
     graft:durations                    hash    how long jobs of each type took lately, in milliseconds
 
-`graft:delayed`, `graft:leases`, `graft:schedules` and `graft:uploads` span projects: their members are `P/<id>`.
-Wherever a job's id stands a shard's may, but for the lists of a project's jobs: those hold jobs only. Scripts make the
-keys of shards from their job's (`_prelude.lua`), as a job may have thousands of them.
+`graft:delayed`, `graft:leases`, `graft:schedules`, `graft:uploads` and `graft:webhooks` span projects: their members
+are `P/<id>`. Wherever a job's id stands a shard's may, but for the lists of a project's jobs: those hold jobs only.
+Scripts make the keys of shards from their job's (`_prelude.lua`), as a job may have thousands of them, and those of
+webhooks from templates that stand before every script (`shared/lua/__init__.py`).
 
 Objects, all but the parts of uploads immutable, below the project:
 
@@ -89,6 +99,7 @@ PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
 RATES: Final = "graft:rates"
 UPLOADS: Final = "graft:uploads"
+WEBHOOKS: Final = "graft:webhooks"
 
 
 def job(project: str, job_id: str) -> str:
@@ -356,3 +367,35 @@ def waiting_occurrences(project: str, schedule_id: str) -> str:
 def occurrence(project: str, schedule_id: str, nominal_ms: int | str) -> str:
     """`%s` stands for the nominal time in a script's template."""
     return f"{schedule(project, schedule_id)}:occurrence:{nominal_ms}"
+
+
+def webhooks(project: str) -> str:
+    return f"graft:p:{project}:webhooks"
+
+
+def webhook_urls(project: str) -> str:
+    return f"graft:p:{project}:webhook_urls"
+
+
+def webhook(project: str, webhook_id: str) -> str:
+    return f"graft:p:{project}:webhook:{webhook_id}"
+
+
+def deliveries(project: str, webhook_id: str) -> str:
+    return f"{webhook(project, webhook_id)}:deliveries"
+
+
+def due_deliveries(project: str, webhook_id: str) -> str:
+    return f"{webhook(project, webhook_id)}:due"
+
+
+def delivery(project: str, delivery_id: str) -> str:
+    return f"graft:p:{project}:delivery:{delivery_id}"
+
+
+def webhook_secret(project: str) -> str:
+    return f"graft:p:{project}:webhook_secret"
+
+
+def taken(token: str) -> str:
+    return f"graft:taken:{token}"

@@ -27,7 +27,10 @@ def queue_name(priority: str) -> str:
     return f"graft.{priority}"
 
 
-QUEUES: Final = tuple(queue_name(priority) for priority in PRIORITIES)
+WEBHOOKS: Final = "webhooks"
+"""The queue of wake-ups for couriers: there is something to deliver."""
+
+QUEUES: Final = tuple(queue_name(name) for name in (*PRIORITIES, WEBHOOKS))
 
 
 def priority_of(queue: str) -> str:
@@ -42,6 +45,11 @@ _BODY: Final = base64.b64encode(
 def wake_up(queue: str) -> str:
     """One wake-up, as it lies in the Redis list. Each has ids of its own: kombu acknowledges by them."""
     return json.dumps(_message(queue, str(uuid4()), str(uuid4())))
+
+
+def wake_up_template(queue: str) -> str:
+    """For scripts that make a wake-up themselves: `%s` stands for its id, each time the same."""
+    return json.dumps(_message(queue, "%s", "%s"))
 
 
 def is_wake_up(text: str | bytes, queue: str) -> bool:

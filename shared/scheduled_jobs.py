@@ -29,7 +29,10 @@ def check(services: Services, project: str, body: ScheduleBody, *, request_id: s
         raise refused(errors)
     now = services.schedules.now_ms()
     next_body = body_at(body, timetable("", body).after(now) or now)
-    _new_job(services, project, next_body, request_id)
+    new = _new_job(services, project, next_body, request_id)
+    # Checks recall what never changes; that it is still there is what the script finds out that accepts a job.
+    if gone := [use for use in new.uses if not services.database.exists(use.record)]:
+        raise refused([FieldError(f"/{_FIELD}{use.pointer}", "does not exist any more") for use in gone])
 
 
 def body_at(body: ScheduleBody, nominal_ms: int) -> AnyJobBody:

@@ -25,10 +25,18 @@ from shared.storage import ObjectStore
 from shared.stored import StoredBytes
 from shared.uploads import UploadStore
 from shared.usage import UsageStore
+from shared.webhooks.addresses import AddressPolicy
+from shared.webhooks.deliveries import DeliveryStore
+from shared.webhooks.endpoints import EndpointStore
 from shared.workers import WorkerStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from shared.webhooks.sender import Sender
+
+_LEASE_MARGIN_SECONDS = 10.0
+"""Between the end of a webhook's attempt and the moment when another courier may take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,8 @@ class Services:
     rates: Rates
     usage: UsageStore
     stored: StoredBytes
+    webhooks: EndpointStore
+    deliveries: DeliveryStore
     idempotency: IdempotencyStore
     places: QueuePlaces
 
@@ -96,9 +106,37 @@ def build(settings: Settings) -> Services:
         rates=Rates(redis),
         usage=UsageStore(redis),
         stored=StoredBytes(redis),
+        webhooks=EndpointStore(
+            redis,
+            _address_policy(settings),
+            signing_key=settings.signing_key.get_secret_value(),
+            max_webhooks=settings.max_webhooks,
+        ),
+        deliveries=DeliveryStore(
+            redis,
+            lease_seconds=settings.webhook_total_seconds + _LEASE_MARGIN_SECONDS,
+            most_tries=len(settings.webhook_retry_seconds) + 1,
+            disable_seconds=settings.webhook_disable_seconds,
+            most_kept=settings.max_deliveries,
+        ),
         idempotency=IdempotencyStore(redis),
         places=QueuePlaces(redis),
     )
+
+
+def webhook_sender(settings: Settings) -> Sender:
+    """What calls URLs that somebody else chose; workers only."""
+    from shared.webhooks.sender import Sender  # with httpx, which the API has no use for
+
+    return Sender(
+        _address_policy(settings),
+        connect_seconds=settings.webhook_connect_seconds,
+        total_seconds=settings.webhook_total_seconds,
+    )
+
+
+def _address_policy(settings: Settings) -> AddressPolicy:
+    return AddressPolicy(allow_private=settings.webhook_allow_private, allow_http=settings.webhook_allow_http)
 
 
 def _objects(settings: Settings) -> ObjectStore:

@@ -36,6 +36,8 @@ def check(
             transfer.rank_sources(checks, body)
         case BatchPredictBody():
             model = batches.batch_predict(checks, body)
+    if body.webhook_url is not None:
+        checks.webhook(body.webhook_url)
     if checks.errors:
         raise InvalidInput(checks.errors[0].detail, errors=checks.errors)
     return NewJob(
@@ -46,6 +48,7 @@ def check(
         max_attempts=body.max_attempts,
         timeout_seconds=body.timeout_seconds,
         metadata=body.metadata,
+        webhook_url=body.webhook_url,
         model=model,
         uses=checks.uses,
         request_id=request_id,

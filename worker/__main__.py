@@ -1,4 +1,4 @@
-"""`python -m worker [--concurrency N] [--name NAME] [--queues high,normal,low]`: one worker process."""
+"""`python -m worker [--concurrency N] [--name NAME] [--queues high,normal,low,webhooks]`: one worker process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=os.cpu_count() or 1, help="jobs at a time")
     parser.add_argument("--name", default=f"worker-{os.getpid()}@{socket.gethostname()}")
     parser.add_argument(
-        "--queues", default=",".join(queue.PRIORITIES), help="priorities to serve, best first"
+        "--queues", default=",".join((*queue.PRIORITIES, queue.WEBHOOKS)), help="what to serve, best first"
     )
     chosen = parser.parse_args()
     queues = [queue.queue_name(priority) for priority in chosen.queues.split(",")]

@@ -63,7 +63,11 @@ def _logging(**_: Any) -> None:
 def _open_station(sender: str, instance: Any, **_: Any) -> None:
     served = [queue.priority_of(name) for name in instance.app.amqp.queues.consume_from]
     app.station = Station(
-        services.build(app.settings), name=sender, concurrency=instance.concurrency, queues=served
+        services.build(app.settings),
+        name=sender,
+        concurrency=instance.concurrency,
+        queues=served,
+        sender=services.webhook_sender(app.settings) if queue.WEBHOOKS in served else None,
     )
     # The children's forkserver, which is started later, inherits this process's environment.
     forget_secrets()

@@ -14,8 +14,10 @@ from collections.abc import Collection
 from shared import logs, queue
 from shared.errors import Temporary
 from shared.services import Services
+from shared.webhooks.sender import Sender
 from shared.workers import WorkerStatus
 from worker import runner
+from worker.courier import Courier
 from worker.upkeep import Upkeep, watchdog
 
 log = logs.get(__name__)
@@ -27,13 +29,22 @@ class Station:
     """What the tasks of one worker process share."""
 
     def __init__(
-        self, services: Services, *, name: str, concurrency: int, queues: Collection[str] = queue.PRIORITIES
+        self,
+        services: Services,
+        *,
+        name: str,
+        concurrency: int,
+        queues: Collection[str] = queue.PRIORITIES,
+        sender: Sender | None = None,
     ) -> None:
+        """`sender`: with one it delivers webhooks, too."""
         self.services = services
         self.name = name
         self.concurrency = concurrency
         self.draining = threading.Event()
-        self._queues = queues
+        self._queues = [name for name in queues if name in queue.PRIORITIES]
+        threads = services.settings.webhook_threads
+        self._courier = Courier(services, sender, threads=threads) if sender else None
         self._running = 0
         self._stalled = False
         self._woken_at = time.monotonic()
@@ -55,10 +66,17 @@ class Station:
     def stop(self) -> None:
         """End the upkeep and say goodbye."""
         self._upkeep.stop()
+        if self._courier:
+            self._courier.stop()
         try:
             self.services.workers.gone(self.name)
         except Temporary:
             log.warning("goodbye_failed", worker=self.name)
+
+    def deliver(self) -> None:
+        """See whether webhooks are due. Returns at once."""
+        if self._courier and not self.draining.is_set():
+            self._courier.nudge()
 
     def run_next(self, priority: str) -> None:
         """Claim the next job of a queue and run it to its end. Returns at once if there is none."""
@@ -86,6 +104,7 @@ class Station:
         return WorkerStatus(self.name, self.concurrency, self._running, stalled=self._stalled)
 
     def _look_after(self) -> None:
+        self.deliver()
         if self._running >= self.concurrency or self.draining.is_set():
             return
         idle_seconds = time.monotonic() - self._woken_at

@@ -36,6 +36,12 @@ class Checks:
         """Take over what another check has found."""
         self.errors.extend(error.errors)
 
+    def webhook(self, url: str) -> None:
+        try:
+            self.services.webhooks.check(url, "/webhook_url")
+        except InvalidInput as error:
+            self.adopt(error)
+
     def dataset(self, dataset_id: str, pointer: str) -> Dataset | None:
         """As it was last seen: whether it is still there is decided when the job is accepted."""
         self.uses.append(datasets.used(self.project, dataset_id, pointer))

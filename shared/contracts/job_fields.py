@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from shared.contracts.base import ULID_PATTERN, Body, Description, Name, Tags
 from shared.contracts.specs import refusal
+from shared.contracts.webhooks import WebhookUrl
 from shared.queue import Priority
 
 MODEL_REF_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0-9._-]{0,62})?$"
@@ -49,11 +50,4 @@ class JobBody(Body):
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
     timeout_seconds: Annotated[int, Field(ge=1)] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = {}
-    webhook_url: str | None = None
-
-    @field_validator("webhook_url")
-    @classmethod
-    def _no_webhooks_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise refusal("", "webhooks are not available yet; poll the job or wait for it with ?wait=")
-        return value
+    webhook_url: WebhookUrl | None = None

@@ -43,6 +43,11 @@ local function decide(occurrence, ...)
   else
     redis.call('ZREM', occurrence.waiting, occurrence.nominal)
   end
+  if redis.call('HGET', occurrence.record, 'status') == 'failed' then
+    local held = redis.call('HMGET', occurrence.schedule, 'project', 'id')
+    local message = string.gsub(held[2], '^sch_', 'msg_') .. '_' .. occurrence.nominal
+    tell_endpoints(held[1], 'schedule.failed', message, 'schedule', held[2], 'nominal', occurrence.nominal)
+  end
   if occurrence.how == 'next' then
     redis.call('HSET', occurrence.schedule, 'last_at', occurrence.nominal)
     redis.call('HDEL', occurrence.schedule, 'next_at', 'due_at')

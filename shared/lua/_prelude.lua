@@ -1,18 +1,4 @@
--- What every script needs: Redis's clock, the only one for leases, and one way to change a job.
-
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
--- Whose turn it is goes by microseconds: no two scripts run in the same one, and within one, for which time stands
--- still, each turn is one later. As text, since Lua would round it.
-local turns = 0
-local function turn()
-  local time = redis.call('TIME')
-  turns = turns + 1
-  return string.format('%.0f', time[1] * 1000000 + time[2] + turns)
-end
+-- What every script needs: one way to change a job.
 
 -- Apply field, value pairs (ARGV from `first` to `last` or its end) to a hash.
 local function set_fields(key, first, last)
@@ -187,6 +173,7 @@ local function end_stopped(job, events, index_running, index_final, state, id)
   move(index_running, index_final, id)
   release_uses(job, id)
   record(events, state, state, redis.call('HGET', job, 'attempt'), state == 'cancelled' and 'on request' or 'a shard failed')
+  announce(job, 'job.' .. state)
 end
 
 -- Forget the shards of a job; what they made is in its result, or not wanted any more.

@@ -19,6 +19,7 @@ if status == 'queued' then
   redis.call('ZREM', KEYS[7], ARGV[3])
   release_uses(job, id)
   record(KEYS[2], 'cancelled', 'cancelled', held[3], 'on request')
+  announce(job, 'job.cancelled')
   return 'cancelled'
 end
 if status ~= 'running' then return 'terminal' end

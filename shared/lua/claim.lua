@@ -29,7 +29,7 @@ while true do
     if held[2] ~= '1' then attempt = attempt + 1 end
     redis.call('HSET', job, 'status', 'running', 'attempt', attempt, 'token', token,
       'worker', worker, 'attempt_started_at', now)
-    redis.call('HSETNX', job, 'started_at', now)
+    local first = redis.call('HSETNX', job, 'started_at', now) == 1
     touch(job)
     local of = redis.call('HGET', job, 'shard_of')
     local whole = of and string.format(ARGV[6], project, of)
@@ -39,6 +39,7 @@ while true do
     else
       move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)
     end
+    if first and not of then announce(job, 'job.started') end
     redis.call('ZADD', leases, now + lease, project .. '/' .. id)
     record(of and '' or string.format(ARGV[7], project, id), 'claimed', 'running', attempt, worker)
     if redis.call('EXISTS', ready) == 1 and redis.call('EXISTS', KEYS[3]) == 0 then

@@ -60,4 +60,5 @@ move(KEYS[4], KEYS[5], id)
 redis.call('ZREM', leases, ARGV[2])
 release_uses(job, id)
 record(KEYS[2], state, state, held[3], ARGV[6])
+announce(job, 'job.' .. state)
 return {'done', version}

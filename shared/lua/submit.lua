@@ -45,6 +45,7 @@ redis.call('ZADD', KEYS[3], 0, id)
 for i = 10, first_use - 1 do redis.call('ZADD', KEYS[i], 0, id) end
 redis.call('SADD', KEYS[9], project)
 record(KEYS[2], 'submitted', 'queued', 0, '')
+announce(job, 'job.queued')
 if digest ~= '' then
   redis.call('HSET', idempotency, 'digest', digest, 'job', id)
   redis.call('EXPIRE', idempotency, ARGV[5])

@@ -50,15 +50,15 @@ class RunningStack:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, object_store: RunningServer | Endpoint
 ) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("stack"), object_store) as stack:
-        yield stack
+    with running_stack(tmp_path_factory.mktemp("stack"), object_store) as running:
+        yield running
 
 
 @contextmanager
 def running_stack(
     directory: Path, object_store: RunningServer | Endpoint, **settings: str
 ) -> Iterator[RunningStack]:
-    """`graft up` with settings beside those of all tests."""
+    """`graft up` on that folder, with the keys above and these settings besides."""
     output = directory / "output.txt"
     env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     env |= object_store.settings

@@ -26,6 +26,8 @@ UNKNOWN: Json = {
     "job_id": f"job_{'0' * 26}",
     "schedule_id": f"sch_{'0' * 26}",
     "key_id": f"key_{'0' * 26}",
+    "webhook_id": f"wh_{'0' * 26}",
+    "delivery_id": f"dlv_{'0' * 26}",
     "name": "no-such-flowers",
     "ref": "no-such-flowers@no-such-champion",
     "number": 2,
@@ -40,11 +42,22 @@ BODIES: dict[str, Json] = {
     "POST /v1/models/{ref}/predict": {"rows": [dict.fromkeys(("f0", "f1", "f2", "f3"), 1.0)]},
     "PATCH /v1/schedules/{schedule_id}": {"paused": True},
     "POST /v1/keys/{key_id}/rotate": {},
+    "PATCH /v1/webhooks/{webhook_id}": {"disabled": True},
+    "POST /v1/webhooks/{webhook_id}/rotate": {},
+    "POST /v1/webhooks/{webhook_id}/replay": {"since": "2026-01-01T00:00:00Z"},
 }
 #: What a route takes in its query that may name something of a project.
 QUERIES = {"GET /v1/models/compare": "?refs={name}:{number},{ref}"}
 #: Routes without a parameter that make something; what their bodies may name is tried below.
-MAKE = {"POST /v1/datasets", "POST /v1/uploads", "POST /v1/jobs", "POST /v1/schedules", "POST /v1/keys"}
+MAKE = {
+    "POST /v1/datasets",
+    "POST /v1/uploads",
+    "POST /v1/jobs",
+    "POST /v1/schedules",
+    "POST /v1/keys",
+    "POST /v1/webhooks",
+    "POST /v1/webhook-secret",
+}
 WITH_PARAMETERS = [route for route in protected() if route.parameters or str(route) in QUERIES]
 WITHOUT = [route for route in protected() if route not in WITH_PARAMETERS]
 
@@ -91,6 +104,8 @@ def owner(client_of: Callable[..., Graft]) -> Owner:
     job = train_body(dataset, MODEL)
     schedule = client.post("/v1/schedules", json={"name": "isolated", "cron": "0 0 1 1 *", "job": job})
     upload = client.post("/v1/uploads", json={"name": "isolated", "format": "csv", "bytes": 9})
+    hook = {"url": "https://isolated.example.com/", "events": ["job.failed"], "disabled": True}
+    webhook = client.post("/v1/webhooks", json=hook)
     key = client.post("/v1/keys", json={"scopes": ["read"], "name": "isolated-key"})
     ids = {
         "dataset_id": dataset,
@@ -98,6 +113,8 @@ def owner(client_of: Callable[..., Graft]) -> Owner:
         "job_id": scored["id"],
         "schedule_id": schedule.json()["id"],
         "key_id": key.json()["id"],
+        "webhook_id": webhook.json()["id"],
+        "delivery_id": f"dlv_{'0' * 26}",
         "name": MODEL,
         "ref": f"{MODEL}@{ALIAS}",
         "number": 2,

@@ -40,6 +40,8 @@ def customers(stack: RunningStack, client_of: Callable[..., Graft]) -> tuple[Gra
     begun = {"name": "customers", "format": "csv", "bytes": len(TABLE)}
     upload = graft.post("/v1/uploads", json=begun).raise_for_status().json()["id"]
     graft.put(f"/v1/uploads/{upload}/parts/1", content=TABLE.encode()).raise_for_status()
+    hook = {"url": "https://example.com/", "events": ["job.failed"]}
+    webhook = graft.post("/v1/webhooks", json=hook).raise_for_status().json()
     return graft, {
         DATASET: dataset,
         SHA256: hashlib.sha256(TABLE.encode()).hexdigest(),
@@ -50,6 +52,7 @@ def customers(stack: RunningStack, client_of: Callable[..., Graft]) -> tuple[Gra
         "{number}": "1",
         "{key_id}": key["id"],
         "{schedule_id}": schedule["id"],
+        "{webhook_id}": webhook["id"],
     }
 
 

@@ -150,7 +150,7 @@ def batch(uri: str, **changes: Any) -> Json:
         (batch("s3://elsewhere/in/"), ["/job/input/uri"]),
         (batch("s3://{{ scheduled_for:%Y }}/in/"), ["/job/input/uri"]),
         (batch(f"s3://{USER_BUCKET}/in/", output={"columns": "id"}), ["/job/id_column"]),
-        (batch(f"s3://{USER_BUCKET}/in/", webhook_url="https://example.com"), ["/job/webhook_url"]),
+        (batch(f"s3://{USER_BUCKET}/in/", webhook_url="https://10.0.0.1/"), ["/job/webhook_url"]),
     ],
 )
 def test_a_job_that_would_be_refused_is_refused_now(

@@ -46,7 +46,7 @@ def test_no_two_wake_ups_share_an_id_that_kombu_acknowledges_by() -> None:
 
 
 def test_priorities_and_queue_names_are_one_to_one() -> None:
-    assert [queue.priority_of(name) for name in queue.QUEUES] == list(queue.PRIORITIES)
+    assert [queue.priority_of(name) for name in queue.QUEUES] == [*queue.PRIORITIES, queue.WEBHOOKS]
 
 
 @pytest.mark.parametrize("text", ["", "junk", "7", "[]", "{}", b"\xff\xfe", "[" * 100_000, "null"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from shared import keys, scheduled_jobs
 from shared.conditions import Condition
-from shared.errors import NotFound, PreconditionFailed
+from shared.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from shared.schedule_records import Decision, Standing
 from shared.services import Services
-from tests.support.schedules import Clock, a_dataset, at, clocked, made, train_daily
+from tests.support.schedules import DATASET, Clock, a_dataset, at, clocked, made, train_daily
 
 
 @pytest.fixture
@@ -85,3 +86,33 @@ def test_without_a_condition_it_is_deleted_as_it_is(world: Services) -> None:
     world.schedules.delete("default", schedule.id)
     with pytest.raises(NotFound):
         world.schedules.delete("default", schedule.id)
+
+
+@pytest.mark.parametrize("what", ["update", "delete"])
+def test_a_schedule_that_always_changes_meanwhile_is_409(
+    world: Services, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    schedule, get = made(world, train_daily()), world.schedules.get
+
+    def overtaken(project: str, schedule_id: str) -> Standing:
+        found = get(project, schedule_id)
+        world.database.hincrby(keys.schedule(project, schedule_id), "revision", 1)
+        return found
+
+    monkeypatch.setattr(world.schedules, "get", overtaken)
+    call = {
+        "update": lambda: world.schedules.update("default", schedule.id, lambda _: train_daily(name="b")),
+        "delete": lambda: world.schedules.delete("default", schedule.id, condition=Condition(if_match="*")),
+    }[what]
+    with pytest.raises(Conflict) as refused:
+        call()
+    assert (refused.value.status, refused.value.code) == (409, "schedule_changing")
+    assert get("default", schedule.id).body.name == "nightly"
+
+
+def test_a_schedule_is_refused_whose_dataset_has_gone_since_it_was_last_looked_at(world: Services) -> None:
+    scheduled_jobs.check(world, "default", train_daily(), request_id="r")
+    world.datasets.delete("default", DATASET)
+    with pytest.raises(InvalidInput) as refused:
+        scheduled_jobs.check(world, "default", train_daily(), request_id="r")
+    assert [error.pointer for error in refused.value.errors] == ["/job/dataset"]

@@ -81,7 +81,7 @@ def test_an_alias_does_not_move_to_a_version_with_negative_transfer(services: Se
     services.aliases.set("default", "churn", "champion", 1)
     with pytest.raises(Conflict) as caught:
         services.aliases.set("default", "churn", "champion", 2)
-    assert caught.value.code == "negative_transfer"
+    assert (caught.value.status, caught.value.code) == (409, "negative_transfer")
     assert REASON in caught.value.message
     assert "force" in caught.value.message
     assert where(services) == 1

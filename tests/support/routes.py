@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 
@@ -44,22 +45,35 @@ def routes() -> tuple[Route, ...]:
 
     A process of its own makes the application, which sets up logging. Nothing is sent to any server.
     """
+    return tuple(Route(**{**route, "parameters": tuple(route["parameters"])}) for route in _told()["routes"])
+
+
+def documented() -> dict[str, set[int]]:
+    """The statuses that the OpenAPI document gives each route, as a Route is written."""
+    return {
+        f"{method.upper()} {path}": {int(status) for status in operation["responses"]}
+        for path, operations in _told()["document"]["paths"].items()
+        for method, operation in operations.items()
+    }
+
+
+def protected() -> tuple[Route, ...]:
+    """Those that need a key."""
+    return tuple(route for route in routes() if route.scope)
+
+
+@cache
+def _told() -> dict[str, Any]:
     env = {**os.environ, "GRAFT_SIGNING_KEY": secrets.token_hex(16)}
-    told = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-m", __name__],
         env=env,
         stdout=subprocess.PIPE,
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    return tuple(
-        Route(**{**route, "parameters": tuple(route["parameters"])}) for route in json.loads(told.stdout)
-    )
-
-
-def protected() -> tuple[Route, ...]:
-    """Those that need a key."""
-    return tuple(route for route in routes() if route.scope)
+    told: dict[str, Any] = json.loads(ran.stdout)
+    return told
 
 
 def _of(app: Flask) -> list[Route]:
@@ -77,4 +91,5 @@ def _of(app: Flask) -> list[Route]:
 if __name__ == "__main__":
     from api.app import create_app
 
-    print(json.dumps([asdict(route) for route in _of(create_app())]))
+    made = create_app()
+    print(json.dumps({"routes": [asdict(route) for route in _of(made)], "document": made.spec}))

@@ -30,6 +30,13 @@ def run(services: Services) -> None:
         threading.Thread(target=_sweep_quietly, args=(services,), name="sweeper", daemon=True).start()
 
 
+def sweep_deliveries(services: Services) -> int:
+    """Forget webhook deliveries that ended long ago. Returns how many."""
+    before = datetime.now(UTC) - timedelta(seconds=services.settings.webhook_retention_seconds)
+    before_ms = int(before.timestamp() * 1000)
+    return sum(services.deliveries.expire(project, before_ms) for project in services.jobs.projects())
+
+
 def sweep(services: Services, *, dry_run: bool = False) -> tuple[list[str], list[str]]:
     """Delete expired jobs and uploads, then orphaned objects. Returns the job ids and the object keys."""
     now = datetime.now(UTC)
@@ -50,7 +57,7 @@ def _sweep_quietly(services: Services) -> None:
         for project in services.jobs.projects():
             services.lineage.index_past(project)
         jobs, objects = sweep(services)
-        log.info("swept", jobs=len(jobs), objects=len(objects))
+        log.info("swept", jobs=len(jobs), objects=len(objects), deliveries=sweep_deliveries(services))
     except Temporary as error:
         log.warning("sweep_postponed", reason=error.message)
     except Exception:
