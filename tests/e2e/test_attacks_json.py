@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -71,42 +72,43 @@ def test_the_second_of_two_members_does_not_win(graft: Graft) -> None:
 
 
 JOBS, PREDICT, SCHEDULES = "/v1/jobs", "/v1/models/json-target/predict", "/v1/schedules"
-LARGE: dict[str, tuple[str, bytes]] = {
-    "half a million members": (JOBS, json.dumps({f"k{n}": 0 for n in range(500_000)}).encode()),
-    "as many in a schedule": (SCHEDULES, json.dumps({f"k{n}": 0 for n in range(500_000)}).encode()),
+LARGE: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "half a million members": (JOBS, lambda: json.dumps({f"k{n}": 0 for n in range(500_000)}).encode()),
+    "as many in a schedule": (SCHEDULES, lambda: json.dumps({f"k{n}": 0 for n in range(500_000)}).encode()),
     "as many in an estimator": (
         JOBS,
-        json.dumps({"type": "train", "estimator": {f"k{n}": 0 for n in range(500_000)}}).encode(),
+        lambda: json.dumps({"type": "train", "estimator": {f"k{n}": 0 for n in range(500_000)}}).encode(),
     ),
     "as many tags": (
         JOBS,
-        json.dumps(
+        lambda: json.dumps(
             {"type": "train", "model": {"name": "x", "tags": {f"k{n}": "" for n in range(400_000)}}}
         ).encode(),
     ),
-    "a million rows": (PREDICT, b'{"rows":[' + b"{}," * 1_000_000 + b"{}]}"),
+    "a million rows": (PREDICT, lambda: b'{"rows":[' + b"{}," * 1_000_000 + b"{}]}"),
     "a row of half a million cells": (
         PREDICT,
-        b'{"rows":[{' + b",".join(b'"k%d":0' % n for n in range(500_000)) + b"}]}",
+        lambda: b'{"rows":[{' + b",".join(b'"k%d":0' % n for n in range(500_000)) + b"}]}",
     ),
-    "a long name": (JOBS, b'{"' + b"x" * 8_000_000 + b'": 1}'),
-    "a long name in a schedule": (SCHEDULES, b'{"' + b"x" * 8_000_000 + b'": 1}'),
-    "a long name in a row": (PREDICT, b'{"rows":[{"' + b"x" * 8_000_000 + b'": 1}]}'),
-    "a long type": (JOBS, b'{"type": "' + b"x" * 8_000_000 + b'"}'),
+    "a long name": (JOBS, lambda: b'{"' + b"x" * 8_000_000 + b'": 1}'),
+    "a long name in a schedule": (SCHEDULES, lambda: b'{"' + b"x" * 8_000_000 + b'": 1}'),
+    "a long name in a row": (PREDICT, lambda: b'{"rows":[{"' + b"x" * 8_000_000 + b'": 1}]}'),
+    "a long type": (JOBS, lambda: b'{"type": "' + b"x" * 8_000_000 + b'"}'),
     "numbers of 4,000 digits": (
         PREDICT,
-        b'{"rows":[{"f0":[' + b",".join([b"9" * 4_000] * 2_000) + b"]}]}",
+        lambda: b'{"rows":[{"f0":[' + b",".join([b"9" * 4_000] * 2_000) + b"]}]}",
     ),
-    "a number of a million digits": (PREDICT, b'{"rows":[{"f0":' + b"9" * 1_000_000 + b"}]}"),
-    "escapes": (JOBS, b'{"type":"' + b"\\u0041" * 1_300_000 + b'"}'),
-    "surrogate pairs": (JOBS, b'{"type":"' + b"\\ud83d\\ude00" * 650_000 + b'"}'),
-    "a name a hundred thousand times": (JOBS, b"{" + b'"a":1,' * 100_000 + b'"a":1}'),
+    "a number of a million digits": (PREDICT, lambda: b'{"rows":[{"f0":' + b"9" * 1_000_000 + b"}]}"),
+    "escapes": (JOBS, lambda: b'{"type":"' + b"\\u0041" * 1_300_000 + b'"}'),
+    "surrogate pairs": (JOBS, lambda: b'{"type":"' + b"\\ud83d\\ude00" * 650_000 + b'"}'),
+    "a name a hundred thousand times": (JOBS, lambda: b"{" + b'"a":1,' * 100_000 + b'"a":1}'),
 }
 
 
 @pytest.mark.parametrize("name", LARGE)
 def test_what_is_large_is_refused_soon_and_shortly(graft: Graft, model: str, name: str) -> None:
-    path, content = LARGE[name]
+    path, make = LARGE[name]
+    content = make()
     assert len(content) < MOST_BYTES, "or it would be refused for its size alone"
     response = ask(graft, path, content)
     assert response.status_code in {400, 422}

@@ -19,6 +19,7 @@ from tests.e2e.conftest import KEYS, RunningStack
 from tests.e2e.test_confinement import below, secrets_of
 from tests.support import without_capabilities
 from tests.support.client import Graft, Json
+from tests.support.routes import routes
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
@@ -124,3 +125,14 @@ def test_no_secret_is_in_a_command_line(stack: RunningStack, module: str) -> Non
     family: list[Any] = psutil.Process(stack.process.pid).children(recursive=True)
     told = "\n".join("\n".join(process.cmdline()) for process in family)
     assert not [secret for secret in [*KEYS.values(), *secrets_of(stack)] if secret in told]
+
+
+def test_no_answer_holds_a_secret(graft: Graft, stack: RunningStack) -> None:
+    """Lists, metrics, health and errors, of a key that may see everything of its project."""
+    paths = [route.path for route in routes() if route.method == "GET" and not route.parameters]
+    assert {"/metrics", "/readyz", "/openapi.json", "/v1/keys"} <= set(paths)
+    answers = [graft.get(path) for path in [*paths, "/v1/jobs/none", "/v1/none", "/v1/jobs?limit=x"]]
+    answers.append(graft.post("/v1/jobs", content=b"{", headers={"Content-Type": "application/json"}))
+    for answer in answers:
+        told = answer.text + str(answer.headers)
+        assert not [secret for secret in [*KEYS.values(), *secrets_of(stack)] if secret in told], answer.url

@@ -324,3 +324,10 @@ def test_uploads_are_listed_newest_first_and_only_ones_own(graft: Graft, newcome
     assert ([item["id"] for item in rest["data"]], rest["next"]) == (made[:1], None)
     assert not set(made) & {item["id"] for item in graft.get("/v1/uploads").json()["data"]}
     assert problem(graft.post(f"/v1/uploads/{made[0]}/complete", json={})) == (404, "unknown_upload")
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "GET"])
+def test_a_part_is_put_and_nothing_else(graft: Graft, method: str) -> None:
+    headers = {"Content-Type": "application/octet-stream"}
+    response = graft.request(method, f"/v1/uploads/{UNKNOWN}/parts/1", content=b"x", headers=headers)
+    assert problem(response) == (405, "method_not_allowed")
