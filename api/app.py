@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ import structlog
 from apiflask import APIFlask
 from flask import Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
     aliases,
@@ -23,6 +25,7 @@ from api import (
     health,
     jobs,
     keys,
+    limiting,
     lineage,
     metrics,
     models,
@@ -34,6 +37,7 @@ from api import (
     schedules,
     strict_json,
     uploads,
+    usage,
     webhooks,
 )
 from api.completing import Completing
@@ -90,6 +94,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
     for module in (
@@ -107,6 +113,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         schedules,
         webhooks,
         keys,
+        usage,
         health,
         metrics,
     ):
@@ -130,6 +137,10 @@ def _readers(settings: Settings) -> Readers:
 def _identify_requests(app: APIFlask, built: Services) -> None:
     """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key."""
     keyring = auth.Keyring(key.get_secret_value() for key in built.settings.api_keys)
+    limiter = limiting.Limiter(built.settings, built.rates)
+    counter = usage.RequestCounter(built.usage)
+    counter.start()
+    atexit.register(counter.stop)
 
     @app.before_request
     def begin() -> None:
@@ -138,7 +149,9 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not auth.is_public(request.path):
-            auth.authenticate(keyring, built.api_keys)
+            limiter.authenticate(keyring, built.api_keys)
+            counter.count(auth.project())
+            limiter.admit()
             auth.authorize()
             path_names.check(request.view_args, makes=request.method == "PUT")
             _expect_json()
@@ -148,6 +161,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         response.headers["X-Request-ID"] = g.get("request_id", "")
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Content-Security-Policy", _NOTHING)
+        limiting.tell(response)
         if request.path not in {"/healthz", "/readyz"}:
             log.info("request", method=request.method, path=request.path, status=response.status_code)
         return response

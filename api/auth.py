@@ -36,6 +36,8 @@ class Principal:
     is_operator: bool = False
     key_id: str | None = None
     """Of a stored key; a configured one has no id."""
+    label: str = ""
+    """What tells a configured key from the others."""
 
 
 class Keyring:
@@ -51,7 +53,8 @@ class Keyring:
             is_operator = not colon or not re.fullmatch(NAME_PATTERN, project)
             if is_operator:
                 project, key = DEFAULT_PROJECT, entry
-            self._known.append((_digest(key), Principal(project, frozenset(SCOPES), is_operator)))
+            name = f"configured-{len(self._known)}"
+            self._known.append((_digest(key), Principal(project, frozenset(SCOPES), is_operator, label=name)))
 
     def find(self, key: str) -> Principal | None:
         digest, found = _digest(key), None

@@ -22,7 +22,16 @@ from shared.confinement import Readers
 from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.uploads import Upload, size_of_part
 from shared.datasets import Completion
-from shared.errors import Conflict, FieldError, GraftError, InternalError, InvalidInput, NotFound, Temporary
+from shared.errors import (
+    Conflict,
+    FieldError,
+    GraftError,
+    InternalError,
+    InvalidInput,
+    NotFound,
+    Temporary,
+    TooLarge,
+)
 from shared.services import Services
 from shared.tables import compression_of
 from shared.tables.compression import SUFFIXES
@@ -124,7 +133,7 @@ class Completing:
                 files=[whole],
                 completion=held,
             )
-        except Conflict:
+        except (Conflict, TooLarge):
             services.objects.delete(key)
             raise
         _tidy(services, upload)

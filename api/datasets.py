@@ -24,7 +24,7 @@ from shared.contracts.base import Page
 from shared.contracts.datasets import Dataset, DatasetFile, DatasetName, DatasetPage, Preview, RegisterBody
 from shared.contracts.refusals import invalid
 from shared.contracts.tables import Format
-from shared.errors import InvalidInput, UnsupportedMedia
+from shared.errors import InvalidInput, TooLarge, UnsupportedMedia
 from shared.tables import Compression, Profile, compression_of, joint_columns
 from shared.tables.compression import SUFFIXES as COMPRESSED_SUFFIXES
 
@@ -124,6 +124,9 @@ def delete_dataset(dataset_id: str) -> tuple[str, int]:
 
 
 def _upload(owner: str, name: str, format: Format) -> Dataset:
+    services().stored.expect_room(
+        owner, request.content_length or 0, limit=services().settings.max_project_bytes
+    )
     with spool(services().settings.temp_dir) as file:
         receive(file, services().settings.max_upload_bytes, "an upload")
         path = Path(file.name)
@@ -136,9 +139,13 @@ def _upload(owner: str, name: str, format: Format) -> Dataset:
     whole = DatasetFile(
         bucket=services().objects.bucket, key=key, rows=found.rows, bytes=stored.bytes, sha256=stored.sha256
     )
-    return services().datasets.create(
-        owner, dataset_id, name=name, format=format, columns=found.columns, files=[whole]
-    )
+    try:
+        return services().datasets.create(
+            owner, dataset_id, name=name, format=format, columns=found.columns, files=[whole]
+        )
+    except TooLarge:
+        services().objects.delete(key)
+        raise
 
 
 def _compression(path: Path) -> Compression | None:

@@ -46,6 +46,14 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Location": {"description": "Where the new thing is.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {
+        "description": 'The limits of requests: `"project";q=120000;w=60` (draft-ietf-httpapi-ratelimit-headers-10).',
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": "What is left of them, and if nothing is, in how many seconds there is more.",
+        "schema": {"type": "string"},
+    },
 }
 _TAGS_PATTERN = '^(\\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$'
 _CONDITIONS = {
@@ -185,6 +193,8 @@ def _shapes(operation: dict[str, Any]) -> None:
     has_revision = "412" in operation["responses"]
     for status, response in operation["responses"].items():
         names = ("X-Request-ID", *_HEADERS_OF.get(status, ()))
+        if operation["security"] and status not in {"401", "503"}:
+            names += ("RateLimit-Policy", "RateLimit")
         if has_revision and status in {"200", "201", "412"}:
             names = (*names, "ETag")
         response["headers"] = {name: _HEADERS[name] for name in names}

@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from graft.commands import keys
+
 app = typer.Typer(
     name="graft",
     help="Asynchronous jobs for machine learning, with transfer learning that says whether it helped.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # they would show credentials
 )
+app.add_typer(keys.app, name="keys")
 
 
 def _print_version(wanted: bool) -> None:

@@ -77,12 +77,14 @@ class Settings(BaseSettings):
     """How long a worker that is told to stop lets its running jobs finish before it gives them back."""
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 10.0
     """How often a long fit is written to the store, so that another attempt goes on from there."""
-    child_memory_bytes: Annotated[int, Field(gt=0)] | None = None
-    """Resident memory at which a job's child is stopped as `out_of_memory`; none: no limit."""
+    child_memory_bytes: Annotated[int, Field(ge=0)] | None = None
+    """What a job's child may have before it fails as `out_of_memory`; none: its share of 80 % of the memory; 0: any."""
     max_timeout_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """The longest time limit an attempt may have, and the one it has if none is given."""
     max_live_jobs: Annotated[int, Field(gt=0)] = 100_000
     """Queued and running jobs that one project may have at a time."""
+    max_project_bytes: Annotated[int, Field(ge=0)] = 0
+    """Bytes of uploaded datasets, artifacts and outputs that one project may keep; 0: any number."""
     artifact_cache_bytes: Annotated[int, Field(ge=0)] = 1 * GIB
     """Artifacts that the workers of a machine keep below `temp_dir`, to fetch no model once for each shard."""
     max_interruptions: Annotated[int, Field(ge=0)] = 20
@@ -130,8 +132,20 @@ class Settings(BaseSettings):
     """How long an ended job and its output are kept. Jobs that made a model version stay."""
     orphan_seconds: Annotated[int, Field(gt=0)] = 24 * 3600
     """Age from which an object that nothing refers to is deleted."""
+    usage_days: Annotated[int, Field(gt=0)] = 400
+    """How long it is kept what projects used on a day."""
     stalled_seconds: Annotated[float, Field(gt=0)] = 60.0
     """A worker with room that has let jobs wait for so long says so in /readyz and exits."""
+
+    # Requests
+    rate_limit: Annotated[int, Field(ge=0)] = 120_000
+    """Requests that a project may send in a minute; 0: any number."""
+    rate_limit_per_key: Annotated[int, Field(ge=0)] = 0
+    """The same of each of its keys; 0: what the project may."""
+    rate_limit_failures: Annotated[int, Field(ge=0)] = 60
+    """Requests without a good key that an address may send in a minute, before it is refused any; 0: any number."""
+    trusted_proxies: Annotated[int, Field(ge=0)] = 0
+    """Proxies in front of the API, each of which adds to X-Forwarded-For the address that asked it."""
 
     # API
     max_upload_bytes: Annotated[int, Field(gt=0)] = 20 * GIB

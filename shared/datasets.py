@@ -21,7 +21,7 @@ from shared.contracts.base import from_ms
 from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.database import Database
-from shared.errors import Conflict, InvalidInput, NotFound, in_use
+from shared.errors import Conflict, InvalidInput, NotFound, TooLarge, in_use
 from shared.jobs import Uses
 from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
@@ -47,8 +47,9 @@ class Completion:
 class DatasetStore:
     """Datasets in Redis. Safe to share between threads and processes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, max_bytes: int = 0) -> None:
         self._redis = database
+        self._max_bytes = max_bytes
         self._create = database.script("create_dataset")
         self._delete = database.script("delete_dataset")
         self.recall = lru_cache(_RECALLED)(self.get)
@@ -68,6 +69,7 @@ class DatasetStore:
     ) -> Dataset:
         """Write the record of a table whose objects are all in the store.
 
+        What lies in our bucket (no `uri`) counts into what the project keeps. Raises TooLarge if that is too much.
         With a `completion` its upload is closed in the same step, once only: raises Conflict (`upload_lost`) if it is
         another's by now.
         """
@@ -92,11 +94,18 @@ class DatasetStore:
             args=[
                 dataset_id,
                 completion.token if completion else "",
+                "" if uri else record["bytes"],
+                self._max_bytes,
                 *(part for pair in record.items() for part in pair),
             ],
         )
         if answer == "lost":
             raise Conflict("another completion of the upload has taken over", code="upload_lost")
+        if answer == "full":
+            raise TooLarge(
+                f"the project may keep {self._max_bytes} bytes, and this does not fit in",
+                code="quota_exceeded",
+            )
         record["created_at"] = created_at[0]
         return _to_dataset({name: str(value) for name, value in record.items()})
 

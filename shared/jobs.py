@@ -45,6 +45,8 @@ FILTERS = ("status", "type", "model", "schedule")
 """What a list of jobs can be narrowed by; each has an index of its own."""
 
 _SCAN = 200
+_KEEPS = frozenset({"train", "fine_tune", "batch_predict"})
+"""Types of jobs that put something into the store to stay."""
 _MOST_LOG_LINES = 2_000
 _MOST_FOLLOWED = 100
 _JSON_FIELDS = (
@@ -163,6 +165,7 @@ class JobStore:
         max_live_jobs: int,
         max_interruptions: int,
         idempotency_seconds: int,
+        max_bytes: int = 0,
         new_token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._new_token = new_token
@@ -171,6 +174,7 @@ class JobStore:
         self._max_live = max_live_jobs
         self._max_interruptions = max_interruptions
         self._idempotency_seconds = idempotency_seconds
+        self._max_bytes = max_bytes
         self._submit = database.script("submit")
         self._claim = database.script("claim")
         self._renew = database.script("renew")
@@ -247,6 +251,7 @@ class JobStore:
                 len(indexes),
                 len(new.uses),
                 len(fields) // 2,
+                self._max_bytes if new.type in _KEEPS else 0,
                 *fields,
                 *(occurrence.args if occurrence else ()),
             ],
@@ -258,11 +263,8 @@ class JobStore:
                 raise NotFound("the job that this Idempotency-Key stands for is gone", code="unknown_job")
             case ["mismatch"]:
                 raise key_reused()
-            case ["quota"]:
-                raise TooMany(
-                    f"the project has {self._max_live} live jobs, its limit; wait for some to end",
-                    code="quota_exceeded",
-                )
+            case ["quota" | "full" as limit]:
+                raise self._over(limit)
             case ["gone", position]:
                 raise InvalidInput.at(
                     new.uses[int(position)].pointer, "does not exist any more", code="unknown_reference"
@@ -272,6 +274,13 @@ class JobStore:
             case ["overlaps"]:
                 raise Conflict("a job of the schedule has not ended", code="occurrence_overlaps")
         raise AssertionError(f"submit.lua answered {answer!r}")
+
+    def _over(self, limit: str) -> TooMany:
+        if limit == "quota":
+            why = f"the project has {self._max_live} live jobs, its limit; wait for some to end"
+        else:
+            why = f"the project keeps {self._max_bytes} bytes in the store, its limit; delete some"
+        return TooMany(why, code="quota_exceeded")
 
     def get(self, project: str, job_id: str) -> Job:
         """The job as it is told. Raises NotFound, also for another project's."""
@@ -530,7 +539,8 @@ class JobStore:
             raise _lost(lease)
         if answer == "taken":
             raise NumberTaken("another version has the number that this one was signed for")
-        self._learn_duration(project, job_id)
+        if answer == "done":
+            self._learn_duration(project, job_id)
         return int(number)
 
     def _learn_duration(self, project: str, job_id: str) -> None:
@@ -631,8 +641,9 @@ class JobStore:
         )
 
     def waiting_seconds(self, priority: str) -> float:
-        """For how long a queue has had ready jobs without anyone claiming one; 0 if it has none."""
-        first = self._redis.zrange(keys.ready(priority), 0, 0, withscores=True)
+        """For how long the job whose turn it is has been ready; 0 if there is none."""
+        line = self._redis.zrange(keys.ready(priority), 0, 0)
+        first = line and self._redis.zrange(keys.ready_of(priority, line[0]), 0, 0, withscores=True)
         if not first:
             return 0.0
         seconds, microseconds = self._redis.time()

@@ -42,6 +42,8 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:schedule:<id>:users      set     its live jobs
     graft:p:P:schedules                zset
     graft:p:P:keys                     zset    its API keys
+    graft:p:P:stored                   hash    bytes that it keeps: datasets, artifacts, outputs
+    graft:p:P:usage:<day>              hash    what it used that day (days since 1970, UTC)
     graft:p:P:webhook:<id>             hash    an endpoint; or, as url_<digest>, a URL that jobs of the project name
     graft:p:P:webhook:<id>:deliveries  zset    its deliveries
     graft:p:P:webhook:<id>:due         zset    those of them that are to be tried, by when
@@ -52,6 +54,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
 
     graft:key:<id>                     hash    an API key, found before its project is known
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
+    graft:served:Q                     hash    when each project last had a turn
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
     graft:delayed                      zset    queued jobs that wait for their retry, by when
     graft:leases                       zset    running jobs, by the deadline of their lease
@@ -59,6 +62,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:call:<token>                 string  what a change answered, for as long as it may be sent once more
     graft:projects                     set     every project that ever had a job
     graft:asked:<token>                string  a count of what was asked that has been added, for a minute
+    graft:rates/…                      string  requests of a minute, as the library `limits` keeps them (rates.py)
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
     graft:uploads                      zset    uploads, by when they expire
@@ -95,6 +99,7 @@ WORKERS: Final = "graft:workers"
 DURATIONS: Final = "graft:durations"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
+RATES: Final = "graft:rates"
 UPLOADS: Final = "graft:uploads"
 WEBHOOKS: Final = "graft:webhooks"
 
@@ -150,6 +155,21 @@ def ready(queue: str) -> str:
 
 def ready_of(queue: str, project: str) -> str:
     return f"graft:ready:{queue}:{project}"
+
+
+def served(queue: str) -> str:
+    """Scripts make it from `ready`'s."""
+    return f"graft:served:{queue}"
+
+
+def usage(project: str, day: int) -> str:
+    """Scripts that end a job make it from the job's."""
+    return f"graft:p:{project}:usage:{day}"
+
+
+def stored(project: str) -> str:
+    """Scripts make it from any key of the project."""
+    return f"graft:p:{project}:stored"
 
 
 def dataset(project: str, dataset_id: str) -> str:

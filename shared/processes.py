@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -26,3 +28,22 @@ def close_to_others() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def limit_writable_memory(more_bytes: int) -> None:
+    """Be refused more writable memory than that, on top of what there is now (Linux; elsewhere nothing).
+
+    Python then raises MemoryError. Other systems do not count mappings into this limit (getrlimit(2), RLIMIT_DATA).
+    """
+    if sys.platform == "linux":
+        most = measured_bytes("VmData") + more_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def measured_bytes(field: str) -> int:
+    """Of the kernel's account of this process: VmRSS is in memory, VmData is private and writable. 0 if it has none."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

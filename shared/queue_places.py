@@ -1,8 +1,10 @@
 """Where a queued job stands in line, and when it may start.
 
-The place is exact for what is known now: queues are served by priority, within one the projects take turns, within a
-project it is first come, first served. Who comes later with a higher priority, or from a project that has none in line,
-goes first nevertheless, and a batch that is split lines up its shards one by one.
+The place is that in an order which workers keep but for one thing: all of a higher priority first, within a queue the
+projects take turns, within a project it is first come, first served. In truth some of a lower priority go in between
+(docs/limits.md), so that one of `low` starts earlier than told while many of `high` wait. Who comes later with a higher
+priority, or from a project that has none in line, goes first nevertheless, and a batch that is split lines up its
+shards one by one.
 
 The start is an estimate: the jobs ahead, each as long as such jobs took lately, put one after the other onto the places
 of the workers that were heard of lately, as they become free. What it needs is read once a second for all jobs.

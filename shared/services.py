@@ -18,11 +18,14 @@ from shared.jobs import JobStore
 from shared.lineage import LineageStore
 from shared.models import ModelStore
 from shared.queue_places import QueuePlaces
+from shared.rates import Rates
 from shared.schedules import ScheduleStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
+from shared.stored import StoredBytes
 from shared.uploads import UploadStore
+from shared.usage import UsageStore
 from shared.webhooks.addresses import AddressPolicy
 from shared.webhooks.deliveries import DeliveryStore
 from shared.webhooks.endpoints import EndpointStore
@@ -57,6 +60,9 @@ class Services:
     asked: AskedStore
     workers: WorkerStore
     api_keys: ApiKeyStore
+    rates: Rates
+    usage: UsageStore
+    stored: StoredBytes
     webhooks: EndpointStore
     deliveries: DeliveryStore
     idempotency: IdempotencyStore
@@ -78,9 +84,10 @@ def build(settings: Settings) -> Services:
             max_live_jobs=settings.max_live_jobs,
             max_interruptions=settings.max_interruptions,
             idempotency_seconds=settings.idempotency_seconds,
+            max_bytes=settings.max_project_bytes,
         ),
         shards=ShardStore(redis, lease_seconds=settings.lease_seconds),
-        datasets=DatasetStore(redis),
+        datasets=DatasetStore(redis, max_bytes=settings.max_project_bytes),
         uploads=UploadStore(
             redis,
             max_uploads=settings.max_uploads,
@@ -99,6 +106,9 @@ def build(settings: Settings) -> Services:
         asked=AskedStore(redis),
         workers=WorkerStore(redis),
         api_keys=ApiKeyStore(redis, max_keys=settings.max_keys),
+        rates=Rates(redis),
+        usage=UsageStore(redis),
+        stored=StoredBytes(redis),
         webhooks=EndpointStore(
             redis,
             _address_policy(settings),

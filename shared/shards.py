@@ -132,7 +132,7 @@ class ShardStore:
                 keys.member(project, job_id),
                 self._lease_ms,
                 worker,
-                json.dumps(usage or {}),
+                json.dumps(usage) if usage else "",
                 *encode(**changes),
             ],
         )

@@ -40,7 +40,7 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            "queue_order_strategy": "priority",
+            "queue_order_strategy": "worker.turns:Turns",
             "priority_steps": [0],
             "socket_timeout": 5,
             "socket_connect_timeout": 3,

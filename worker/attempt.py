@@ -27,7 +27,7 @@ from shared.errors import GraftError, LostLease, Temporary
 from shared.jobs import Lease, NewVersion, NumberTaken
 from shared.services import Services
 from shared.states import JobState
-from worker import checkpoints, inputs, publishing, recovery
+from worker import checkpoints, inputs, memory, publishing, recovery
 from worker.child import describe
 from worker.handlers.base import Assignment
 from worker.keeper import Interrupted, Interruption, LeaseKeeper
@@ -137,6 +137,7 @@ class Attempt:
         """What the child that works on it makes. Raises what stops it: Interrupted, or ChildFailed."""
         verdict = self._verdict(inputs.pack(assignment))
         self._usage = add_usage(self._usage, verdict.usage)
+        self._keeper.used(self._usage)
         if verdict.interruption:
             raise Interrupted(verdict.interruption)
         if verdict.outcome is None:
@@ -146,6 +147,7 @@ class Attempt:
     def _verdict(self, packed: Mapping[str, Any]) -> Verdict:
         settings = self._services.settings
         timeout = self._job.get("timeout_seconds")
+        memory_bytes = memory.limit_of_a_child(settings.child_memory_bytes, self._concurrency)
         return supervise(
             self._processes,
             packed,
@@ -154,14 +156,16 @@ class Attempt:
                 "request_id": self._job.get("request_id"),
                 "threads": _threads(self._concurrency),
                 "checkpoint_seconds": settings.checkpoint_seconds,
+                "memory_bytes": memory_bytes,
             },
             keeper=self._keeper,
             limits=Limits(
                 timeout_seconds=float(timeout) if timeout else float(settings.max_timeout_seconds),
-                memory_bytes=settings.child_memory_bytes,
+                memory_bytes=memory_bytes,
                 stop_grace_seconds=settings.stop_grace_seconds,
             ),
             on_report=self._on_report,
+            on_usage=lambda used: self._keeper.used(add_usage(self._usage, used)),
         )
 
     def _on_report(self, kind: str, content: Any) -> None:
@@ -205,6 +209,7 @@ class Attempt:
             version=finished.version,
             result=finished.result,
             counts=finished.counts,
+            stored_bytes=publishing.kept_bytes(self._services, finished.result),
             reason="",
         )
         log.info("job_succeeded", model_version=number or None, **self._usage)
@@ -299,8 +304,6 @@ class Attempt:
                 self._finish(JobState.FAILED, reason=_INTERRUPTED["code"], error=_INTERRUPTED)
 
         self._tell("info", "job_given_back", reason=how["reason"])
-        if self._usage:
-            self._keeper.note(usage=self._usage)
         self._keeper.flush()
         self._guarded(act)
 

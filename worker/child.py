@@ -30,7 +30,7 @@ from shared.contracts.base import rfc3339
 from shared.contracts.models import Compatibility
 from shared.contracts.tables import Column
 from shared.errors import GraftError
-from shared.processes import die_with_parent
+from shared.processes import die_with_parent, limit_writable_memory
 from shared.tables import Piece
 from worker.handlers import HANDLERS
 from worker.handlers.base import Assignment, ModelFile, Outcome, TableFiles
@@ -50,6 +50,8 @@ def main(
     """Run the attempt and report. Never raises; the exit code is 0 if a report was sent."""
     _die_with_supervisor(lifeline)
     logs.configure(settings["log_level"], process="child")
+    if settings["memory_bytes"]:
+        limit_writable_memory(settings["memory_bytes"])
     report = Report(connection, Path(assignment["workdir"]), settings["checkpoint_seconds"])
     pa.set_cpu_count(settings["threads"])
     logging.captureWarnings(True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from shared import logs
@@ -53,6 +54,7 @@ class LeaseKeeper:
         self._drain_seconds = drain_seconds
         self._drain_until: float | None = None
         self._changes: dict[str, Any] = {}
+        self._usage: Mapping[str, float] | None = None
         self._lines: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._done = threading.Event()
@@ -72,6 +74,11 @@ class LeaseKeeper:
         """Fields of the job (progress, counts, warnings) that the next renewal writes; the newest value wins."""
         with self._lock:
             self._changes.update(changes)
+
+    def used(self, usage: Mapping[str, float]) -> None:
+        """What the job has used so far; each renewal writes it, so that it is known if this process is lost."""
+        with self._lock:
+            self._usage = usage
 
     def log(self, line: dict[str, Any]) -> None:
         """A line for the job's own log; the next renewal writes it."""
@@ -111,6 +118,8 @@ class LeaseKeeper:
     def _renew(self) -> None:
         with self._lock:
             changes, self._changes = self._changes, {}
+            if self._usage:
+                changes.setdefault("usage", self._usage)
             lines, self._lines = self._lines, []
         asked_at = time.monotonic()
         try:

@@ -154,3 +154,11 @@ def place(services: Services, lease: Lease, uri: str | None) -> tuple[str, str]:
         ) + "output/"
     bucket, prefix = storage.split_uri(uri)
     return bucket, f"{prefix.rstrip('/')}/{lease.job_id}/{lease.token}/".lstrip("/")
+
+
+def kept_bytes(services: Services, result: Mapping[str, Any]) -> int | None:
+    """Of the output that a job leaves in our own bucket; None if it leaves none there."""
+    output = result.get("output")
+    if not output or storage.split_uri(output["uri"])[0] != services.objects.bucket:
+        return None
+    return sum(int(file["bytes"]) for file in [*output["files"], *filter(None, [output["errors"]])])

@@ -20,6 +20,7 @@ from worker.keeper import Interruption, LeaseKeeper
 
 _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 0.5
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,10 @@ def supervise(
     keeper: LeaseKeeper,
     limits: Limits,
     on_report: Callable[[str, Any], None],
+    on_usage: Callable[[Mapping[str, float]], None],
 ) -> Verdict:
-    """Run an attempt's child to its end. `on_report` gets its progress and warnings as they come."""
+    """Run an attempt's child to its end. `on_report` gets its progress and warnings as they come, `on_usage` what it
+    has used so far."""
     ours, theirs = processes.Pipe(duplex=False)
     lifeline, held = processes.Pipe(duplex=False)
     process = processes.Process(
@@ -59,7 +62,7 @@ def supervise(
     process.start()
     theirs.close()
     lifeline.close()
-    watch = _Watch(process, keeper, limits)
+    watch = _Watch(process, keeper, limits, on_usage)
     try:
         while True:
             if (why := watch.look()) is not None:
@@ -83,7 +86,14 @@ def supervise(
 class _Watch:
     """Time, memory and the reasons to stop that come from outside."""
 
-    def __init__(self, process: Any, keeper: LeaseKeeper, limits: Limits) -> None:
+    def __init__(
+        self,
+        process: Any,
+        keeper: LeaseKeeper,
+        limits: Limits,
+        on_usage: Callable[[Mapping[str, float]], None],
+    ) -> None:
+        self._on_usage = on_usage
         self._process = process
         self._keeper = keeper
         self._limits = limits
@@ -105,6 +115,7 @@ class _Watch:
         if now - self._sampled >= _SAMPLE_SECONDS:
             self._sampled = now
             self._sample()
+            self._on_usage(self.usage())
         memory = self._limits.memory_bytes
         if memory is not None and self._peak_rss > memory:
             return self._failed("out_of_memory", f"the job needed more than its {memory} bytes of memory")
@@ -114,6 +125,12 @@ class _Watch:
         """The child is gone without a word."""
         code = self._process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        memory = self._limits.memory_bytes
+        if memory and code is not None and code < 0 and self._peak_rss > _NEARLY_ALL * memory:
+            # A library that cannot bear to get no memory ends the process; or the kernel has.
+            return self._failed(
+                "out_of_memory", f"the job died ({how}) with nearly all of its {memory} bytes of memory"
+            )
         return self._failed("worker_lost", f"the process that ran the job died ({how})", retryable=True)
 
     def usage(self, reported: Mapping[str, float] | None = None) -> Mapping[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
-import sys
 import traceback
 from dataclasses import asdict
 from multiprocessing.connection import Connection
@@ -20,7 +19,7 @@ import pyarrow as pa
 from shared import tables
 from shared.contracts.tables import Column, Format
 from shared.errors import InvalidInput
-from shared.processes import die_with_parent
+from shared.processes import die_with_parent, limit_writable_memory, measured_bytes
 
 #: What a reader may answer: the names of 10,000 columns, or some rows of them.
 ANSWER_BYTES: Final = 32 * 2**20
@@ -34,14 +33,14 @@ def main(connection: Connection, memory_bytes: int) -> None:
     """Serve until the other end is closed."""
     die_with_parent()
     pa.set_memory_pool(pa.system_memory_pool())  # the others reserve address space ahead
-    at_first = _measured("VmRSS")
+    at_first = measured_bytes("VmRSS")
     _limit_memory(memory_bytes)
     with contextlib.suppress(EOFError, OSError):
         while True:
             task = json.loads(connection.recv_bytes())
             _limit_time(task.pop("seconds"))
             kind, content = _answer(task)
-            worn = kind == "spent" or _measured("VmRSS") > at_first + _WORN_BYTES
+            worn = kind == "spent" or measured_bytes("VmRSS") > at_first + _WORN_BYTES
             sent = json.dumps([kind, content, worn]).encode()
             if len(sent) > ANSWER_BYTES:
                 sent = json.dumps(["large", None, True]).encode()
@@ -78,9 +77,7 @@ def _read(what: str, path: str, format: Format, **more: Any) -> Any:
 def _limit_memory(memory_bytes: int) -> None:
     """Memory that can be written to, on top of what the libraries have mapped. Nor is any of it dumped."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":  # elsewhere it does not count mappings
-        most = _measured("VmData") + memory_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    limit_writable_memory(memory_bytes)
 
 
 def _limit_time(seconds: int) -> None:
@@ -88,12 +85,3 @@ def _limit_time(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
-
-
-def _measured(field: str) -> int:
-    """Bytes, of the kernel's account of this process: VmRSS is in memory, VmData is private and writable (Linux)."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

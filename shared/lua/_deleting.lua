@@ -23,5 +23,6 @@ local function bury(version, users, schedules, tombstone, job_template, by)
   if by ~= '' then redis.call('HSET', tombstone, 'deleted_by', by) end
   local job = held[4] and string.format(job_template, held[4])
   if job and redis.call('EXISTS', job) == 1 then redis.call('HSET', job, 'version_deleted', 1) end
+  keep_bytes(version, 'artifacts', -tonumber(redis.call('HGET', version, 'bytes') or 0))
   redis.call('DEL', version, users, schedules)
 end

@@ -44,10 +44,22 @@ local function move(from_index, to_index, id)
   redis.call('ZADD', to_index, 0, id)
 end
 
--- Put a job into the ready set of its project; the project takes its turn at the end of the line.
+-- When each project last had a turn in the queue (keys.served).
+local function served_in(ready)
+  return (string.gsub(ready, ':ready:', ':served:', 1))
+end
+
+-- Whose last turn is longest ago is next. Before them come those that never had one, as they came: their places are
+-- below zero, 4e15 microseconds before now. So whoever comes waits for no second job of those who were there before.
+local function line_up(ready, project)
+  local place = redis.call('HGET', served_in(ready), project)
+  redis.call('ZADD', ready, 'NX', place or string.format('%.0f', turn() - 4e15), project)
+end
+
+-- Put a job into the ready set of its project, and the project into the line.
 local function make_ready(ready, ready_of, project, id)
   redis.call('ZADD', ready_of, turn(), id)
-  redis.call('ZADD', ready, 'NX', turn(), project)
+  line_up(ready, project)
 end
 
 -- The job no longer uses what it named when it was accepted.
@@ -64,6 +76,39 @@ local function holds(job, token, leases, member, expired)
   if held[1] ~= token or held[2] ~= 'running' then return false end
   local deadline = expired == 'expired' and redis.call('ZSCORE', leases, member)
   return not (deadline and tonumber(deadline) > now_ms())
+end
+
+-- Bytes that a project keeps in the store, by kind: datasets, artifacts, outputs (keys.stored). Called by whatever makes
+-- or drops the record of them, in the same step; `key` is any key of the project.
+local function stored_by(key)
+  return string.match(key, '^graft:p:[^:]+') .. ':stored'
+end
+
+local function keep_bytes(key, kind, bytes)
+  if bytes then redis.call('HINCRBY', stored_by(key), kind, bytes) end
+end
+
+-- Whether so many bytes more are too many. `most` 0 is any number.
+local function is_over(key, bytes, most)
+  local sum = tonumber(bytes)
+  for _, kept in ipairs(redis.call('HVALS', stored_by(key))) do sum = sum + tonumber(kept) end
+  return tonumber(most) > 0 and sum > tonumber(most)
+end
+
+-- Count a job that has just ended into what its project has used that day (keys.usage): all that its attempts used, and
+-- the rows that it has been through, but those that an earlier job had scored. Milliseconds, bytes and counts.
+local function count_ended(job, state)
+  local held = redis.call('HMGET', job, 'type', 'usage', 'rows_scored', 'rows_at_split', 'counts')
+  local day = string.match(job, '^(.*):job:') .. ':usage:' .. string.format('%d', now_ms() / 86400000)
+  local used = cjson.decode(held[2] or '{}')
+  local rows = held[3] and held[3] - (held[4] or 0) or held[5] and cjson.decode(held[5]).total or 0
+  redis.call('HINCRBY', day, 'jobs:' .. held[1] .. ':' .. state, 1)
+  redis.call('HINCRBY', day, 'rows_scored', rows)
+  for _, name in ipairs({'wall', 'cpu'}) do
+    redis.call('HINCRBY', day, name .. '_ms', string.format('%.0f', 1000 * (used[name .. '_seconds'] or 0)))
+  end
+  local peak = math.max(used.peak_rss_bytes or 0, tonumber(redis.call('HGET', day, 'peak_rss_bytes') or 0))
+  redis.call('HSET', day, 'peak_rss_bytes', string.format('%.0f', peak))
 end
 
 -- Shards: the parts of a large job, each a hash like a job's, at `<job>.<n>`.
@@ -88,6 +133,7 @@ end
 
 -- What a job has used is the sum over its shards; its memory is that of the largest.
 local function add_usage(job, used)
+  if not used then return end
   local sum, more = cjson.decode(redis.call('HGET', job, 'usage') or '{}'), cjson.decode(used)
   for _, name in ipairs({'wall_seconds', 'cpu_seconds'}) do sum[name] = (sum[name] or 0) + (more[name] or 0) end
   sum.peak_rss_bytes = math.max(sum.peak_rss_bytes or 0, more.peak_rss_bytes or 0)
@@ -106,6 +152,7 @@ local function stop_shards(job, ready, ready_of, delayed, project)
   local now = now_ms()
   for _, id in ipairs(redis.call('ZRANGE', queued, 0, -1)) do
     redis.call('HSET', shard_key(job, id), 'status', 'cancelled', 'finished_at', now)
+    add_usage(job, redis.call('HGET', shard_key(job, id), 'usage'))
     move(queued, shards_in(job, 'cancelled'), id)
     redis.call('ZREM', ready_of, id)
     redis.call('ZREM', delayed, project .. '/' .. id)
@@ -122,6 +169,7 @@ local function end_stopped(job, events, index_running, index_final, state, id)
   redis.call('HSET', job, 'status', state, 'finished_at', now_ms())
   redis.call('HDEL', job, 'progress')
   touch(job)
+  count_ended(job, state)
   move(index_running, index_final, id)
   release_uses(job, id)
   record(events, state, state, redis.call('HGET', job, 'attempt'), state == 'cancelled' and 'on request' or 'a shard failed')

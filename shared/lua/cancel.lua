@@ -12,6 +12,7 @@ if not status then return 'unknown' end
 if status == 'queued' then
   redis.call('HSET', job, 'status', 'cancelled', 'cancel_requested_at', now, 'finished_at', now)
   touch(job)
+  count_ended(job, 'cancelled')
   move(KEYS[3], KEYS[4], id)
   redis.call('ZREM', KEYS[6], id)
   if redis.call('EXISTS', KEYS[6]) == 0 then redis.call('ZREM', KEYS[5], ARGV[2]) end

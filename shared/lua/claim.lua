@@ -1,4 +1,5 @@
--- Give the queue's next job, or shard of one, to a worker, with a fresh token and a lease. Projects take turns.
+-- Give the queue's next job, or shard of one, to a worker, with a fresh token and a lease. The project whose last turn
+-- is longest ago has the next one.
 -- If jobs remain and no wake-up lies in the queue (one was lost), a new one is left for the next worker.
 --
 -- KEYS  1 ready  2 leases  3 Celery list  4 what this token claimed
@@ -17,13 +18,12 @@ while true do
   if not project then return {} end
   local ready_of = string.format(ARGV[5], project)
   local id = redis.call('ZPOPMIN', ready_of)[1]
-  if redis.call('EXISTS', ready_of) == 1 then
-    redis.call('ZADD', ready, turn(), project)
-  else
-    redis.call('ZREM', ready, project)
-  end
   local job = id and string.format(ARGV[6], project, id)
-  if job and redis.call('HGET', job, 'status') == source then
+  local claimed = job and redis.call('HGET', job, 'status') == source
+  if claimed then redis.call('HSET', served_in(ready), project, turn()) end
+  redis.call('ZREM', ready, project)
+  if redis.call('EXISTS', ready_of) == 1 then line_up(ready, project) end
+  if claimed then
     local held = redis.call('HMGET', job, 'attempt', 'uncharged')
     local attempt = tonumber(held[1])
     if held[2] ~= '1' then attempt = attempt + 1 end

@@ -9,6 +9,7 @@ if before then return before end
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'unknown'} end
 local jobs, schedules = redis.call('SMEMBERS', KEYS[2]), redis.call('SMEMBERS', KEYS[4])
 if #jobs + #schedules > 0 then return {'used', some(jobs), some(schedules)} end
+keep_bytes(KEYS[1], 'datasets', -tonumber(redis.call('HGET', KEYS[1], 'stored_bytes') or 0))
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[4], KEYS[5])
 redis.call('ZREM', KEYS[3], ARGV[1])
 return answer(KEYS[6], {'deleted'})

@@ -1,5 +1,5 @@
 -- Make due retries ready, and make up for lost wake-ups.
--- A queue that has ready jobs nobody claimed for a while, and no wake-up lying in it, gets new ones.
+-- A queue whose next job has been ready for a while, and that has no wake-up lying in it, gets one.
 --
 -- KEYS  1 delayed, then per queue: ready, Celery list
 -- ARGV  1 most jobs to move  2 oldest permitted wait in ms
@@ -25,9 +25,10 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT
   end
 end
 
-for _, queue in pairs(queues) do
-  local next_turn = redis.call('ZRANGE', queue.ready, 0, 0, 'WITHSCORES')
-  if next_turn[1] and now - tonumber(next_turn[2]) / 1000 > tonumber(ARGV[2]) and redis.call('LLEN', queue.list) == 0 then
+for name, queue in pairs(queues) do
+  local project = redis.call('ZRANGE', queue.ready, 0, 0)[1]
+  local oldest = project and redis.call('ZRANGE', string.format(ready_template, name, project), 0, 0, 'WITHSCORES')[2]
+  if oldest and now - tonumber(oldest) / 1000 > tonumber(ARGV[2]) and redis.call('LLEN', queue.list) == 0 then
     redis.call('LPUSH', queue.list, queue.wake)
     pushed = pushed + 1
   end

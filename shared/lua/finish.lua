@@ -8,12 +8,12 @@
 --       8 n: how many fields of the hash follow, then n field, value pairs
 --       with a model version: template of its key (%d the number), model name, description and tags ('' to keep),
 --       the number that it must get (0: any), then field, value pairs of the version
--- Returns {'done', version | 0} | {'lost', 0} | {'taken', 0}: the next version's number is another one
+-- Returns {'done', version | 0} | {'again', version | 0} (sent again: nothing has changed) | {'lost', 0} | {'taken', 0}: the next version's number is another one
 local job, leases = KEYS[1], KEYS[3]
 local id, state, now = ARGV[3], ARGV[4], now_ms()
 
 local held = redis.call('HMGET', job, 'token', 'status', 'attempt', 'finished_by', 'model_version')
-if held[4] == ARGV[1] then return {'done', tonumber(held[5] or 0)} end  -- the answer to this very call was lost
+if held[4] == ARGV[1] then return {'again', tonumber(held[5] or 0)} end  -- the answer to this very call was lost
 if held[1] ~= ARGV[1] or not string.find(ARGV[5], held[2] or '?', 1, true) then return {'lost', 0} end
 if ARGV[7] == 'expired' then
   local deadline = redis.call('ZSCORE', leases, ARGV[2])
@@ -46,11 +46,14 @@ if KEYS[6] then
   set_fields(key, last + 6)
   redis.call('HSET', key, 'version', version, 'created_at', now)
   redis.call('HSET', job, 'model_version', version)
+  keep_bytes(job, 'artifacts', redis.call('HGET', key, 'bytes'))
   if KEYS[10] then redis.call('ZADD', KEYS[10], now, name .. ':' .. version) end
 end
 
 redis.call('HSET', job, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])
 redis.call('HDEL', job, 'token', 'checkpoint')
+count_ended(job, state)
+keep_bytes(job, 'outputs', redis.call('HGET', job, 'stored_bytes'))
 if state == 'succeeded' then drop_shards(job) end
 touch(job)
 move(KEYS[4], KEYS[5], id)

@@ -6,8 +6,8 @@
 -- ARGV  1 token  2 member  3 shard id  4 job id  5 project  6 final state  7 reason
 --       8 'expired': only if the lease has run out (a rescuer asks), else ''
 --       9 rows that it accounts for  10 those that could not be scored  11 error of the job if this is the end of it
---       12 token of the closing  13 member of the job  14 lease in ms  15 worker  16 what it used, as JSON  17.. field, value
---       of the shard
+--       12 token of the closing  13 member of the job  14 lease in ms  15 worker  16 what it used, as JSON ('' for what its
+--       attempts have noted)  17.. field, value of the shard
 -- Returns {'done', ''} | {'close', its token} | {'lost', ''}
 local shard, job, id, state, now = KEYS[1], KEYS[3], ARGV[3], ARGV[6], now_ms()
 local held = redis.call('HMGET', shard, 'finished_by', 'closing_token')
@@ -24,7 +24,7 @@ move(shards_in(job, 'running'), shards_in(job, state), id)
 redis.call('ZREM', KEYS[2], ARGV[2])
 
 local whole = redis.call('HMGET', job, 'attempt', 'failed_allowed')
-add_usage(job, ARGV[16])
+add_usage(job, ARGV[16] ~= '' and ARGV[16] or redis.call('HGET', shard, 'usage'))
 count_scored(job, shard, state == 'succeeded' and tonumber(ARGV[9]) or 0)
 local failed = state == 'succeeded' and redis.call('HINCRBY', job, 'rows_failed', ARGV[10]) or 0
 if state == 'failed' or failed > tonumber(whole[2]) then

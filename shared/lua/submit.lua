@@ -4,9 +4,9 @@
 --       8 idempotency  9 projects  then `n_indexes` other indexes, then `n_uses` pairs: record that must exist, set of
 --       its users; then, if the job is a schedule's occurrence, its keys (see _occurrences.lua)
 -- ARGV  1 job id  2 project  3 most live jobs  4 digest of the body ('' without an Idempotency-Key)
---       5 seconds to keep it  6 wake-up  7 n_indexes  8 n_uses  9 n_fields  then field, value of the hash,
---       then the occurrence's arguments
--- Returns {'accepted', the hash} | {'replayed', the hash} | {'mismatch'} | {'quota'}
+--       5 seconds to keep it  6 wake-up  7 n_indexes  8 n_uses  9 n_fields  10 most bytes that the project may keep before
+--       it is refused (0: any number)  then field, value of the hash, then the occurrence's arguments
+-- Returns {'accepted', the hash} | {'replayed', the hash} | {'mismatch'} | {'quota'} | {'full'}
 --         | {'gone', position of the missing record} | {'overlaps'}
 --         | {'decided'} (the occurrence is not this caller's to decide any more)
 local id, project, digest = ARGV[1], ARGV[2], ARGV[4]
@@ -21,11 +21,12 @@ if digest ~= '' then
 end
 local first_use = 10 + tonumber(ARGV[7])
 local last_use = first_use - 1 + 2 * tonumber(ARGV[8])
-local last_field = 9 + 2 * tonumber(ARGV[9])
+local last_field = 10 + 2 * tonumber(ARGV[9])
 local occurrence = KEYS[last_use + 1] and occurrence_at(last_use + 1, last_field + 1)
 if occurrence and not is_undecided(occurrence) then return {'decided'} end
 if occurrence and overlaps(occurrence) then return {'overlaps'} end
 if redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) >= tonumber(ARGV[3]) then return {'quota'} end
+if is_over(job, 1, ARGV[10]) then return {'full'} end
 
 for i = first_use, last_use, 2 do
   if redis.call('EXISTS', KEYS[i]) == 0 then return {'gone', (i - first_use) / 2} end
@@ -37,7 +38,7 @@ for i = first_use, last_use, 2 do
   redis.call('SADD', KEYS[i + 1], id)
   uses[#uses + 1] = KEYS[i + 1]
 end
-set_fields(job, 10, last_field)
+set_fields(job, 11, last_field)
 redis.call('HSET', job, 'id', id, 'project', project, 'status', 'queued', 'attempt', 0, 'interruptions', 0,
   'created_at', now, 'revision', 1, 'uses', table.concat(uses, ' '))
 redis.call('ZADD', KEYS[3], 0, id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from datetime import datetime
 
 from tests.chaos.rig import TAKEOVER_SECONDS, Rig
 from tests.support.waiting import eventually
@@ -36,6 +37,7 @@ def test_a_killed_forkserver_costs_an_attempt_and_nothing_more(rig: Rig) -> None
 def test_a_killed_worker_leaves_no_orphan_and_its_job_goes_on_elsewhere(rig: Rig) -> None:
     job_id = rig.submit(rig.long())
     worker = rig.computing(job_id)
+    eventually(lambda: (rig.graft.job(job_id)["usage"] or {}).get("wall_seconds", 0) > 1.5, 20)
     orphans = worker.children()
     assert orphans
     with rig.stopwatch("SIGKILL of a worker → job runs elsewhere"):
@@ -46,6 +48,10 @@ def test_a_killed_worker_leaves_no_orphan_and_its_job_goes_on_elsewhere(rig: Rig
     job = rig.graft.ended(job_id)
     assert job["status"] == "succeeded"
     assert job["worker"] != worker.known_as
+    events = rig.graft.get(f"/v1/jobs/{job_id}/events").json()["data"]
+    at = {event["event"]: datetime.fromisoformat(event["at"]) for event in events}
+    claimed, ended = at["claimed"], at["succeeded"]  # for the last time
+    assert job["usage"]["wall_seconds"] > (ended - claimed).total_seconds(), "the lost attempt counts, too"
 
 
 def test_a_poison_job_fails_after_its_attempts_and_the_queue_moves_on(rig: Rig) -> None:

@@ -69,6 +69,7 @@ def running_stack(
         "GRAFT_DRAIN_SECONDS": "1",
         "GRAFT_CHECKPOINT_SECONDS": "0.5",
         "GRAFT_READER_MEMORY_BYTES": str(256 * 2**20),
+        "GRAFT_RATE_LIMIT_FAILURES": "0",  # tests try many bad keys, all from one address
         **settings,
     }
     command = [

@@ -317,8 +317,9 @@ def hurried(
 @pytest.mark.skipif("rate_limit" not in Settings.model_fields, reason="there is no rate limit yet")
 @each_route
 def test_one_request_too_many_is_429_everywhere(hurried: Graft, services: Services, route: Route) -> None:
-    first, second = ask(hurried, route), ask(hurried, route)
-    assert first.status_code != 429
+    # A process remembers for a second whom it has refused, though the Redis of this test is empty again.
+    eventually(lambda: ask(hurried, route).status_code != 429, 10)
+    second = ask(hurried, route)
     expect_problem(second, 429, "rate_limited")
     assert int(second.headers["Retry-After"]) >= 1
 

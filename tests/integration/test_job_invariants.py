@@ -7,7 +7,7 @@ lets attempts stall and write too late. Nothing in it waits: leases and delays a
     I2   one effect per job, and only if it succeeded      I8   when faults stop, every job ends
     I3   a stale token leaves every key as it was          I9   an accepted job is found
     I4   a job is where its state says, and only there     I11  the event log holds legal transitions only
-    I5   attempts only grow, up to `max_attempts`
+    I5   attempts only grow, up to `max_attempts`          I12  what ended jobs used is what their project used
 
 `_Seen` is what Redis holds, `_Expected` the model beside it. HYPOTHESIS_PROFILE=soak runs for longer.
 tests/integration/test_occurrence_invariants.py adds schedules, and I10. tests/integration/test_mutants.py shows that
@@ -17,9 +17,11 @@ the machines notice when a guard is missing.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -324,7 +326,30 @@ def _check_sums(seen: _Seen) -> None:
     assert named <= set(seen.hashes), "an index names a job that does not exist"
 
 
+def check_usage(redis: Database, project: str, jobs: Iterable[dict[str, str]]) -> None:
+    """What its days say is what its ended jobs say."""
+    days = [redis.hgetall(key) for key in redis.scan_iter(f"graft:p:{project}:usage:*", count=1000)]
+    counted: Counter[str] = Counter()
+    for day in days:
+        counted.update({name: int(value) for name, value in day.items() if name != "peak_rss_bytes"})
+    expected: Counter[str] = Counter()
+    peak = 0
+    for record in jobs:
+        if record["status"] in TERMINAL:
+            used = json.loads(record.get("usage", "{}"))
+            expected[f"jobs:{record['type']}:{record['status']}"] += 1
+            expected["wall_ms"] += round(1000 * used.get("wall_seconds", 0))
+            expected["cpu_ms"] += round(1000 * used.get("cpu_seconds", 0))
+            expected["rows_scored"] += int(record.get("rows_scored", 0)) - int(record.get("rows_at_split", 0))
+            peak = max(peak, used.get("peak_rss_bytes", 0))
+    assert +counted == +expected, "I12"
+    assert max((int(day["peak_rss_bytes"]) for day in days), default=0) == peak, "I12"
+
+
 # The model
+
+_Place = tuple[bool, int]
+"""Whether a project has had a turn, and when; else when it came."""
 
 
 @dataclass
@@ -367,7 +392,10 @@ class JobHistory(RuleBasedStateMachine):
         self.redis.flushdb()
         self.jobs: dict[str, _Expected] = {}
         self.lines: dict[tuple[str, str], list[str]] = {(p, q): [] for p in PRIORITIES for q in PROJECTS}
-        self.turns: dict[str, dict[str, bool]] = {p: {} for p in PRIORITIES}  # project → is it overdue
+        self.turns: dict[str, dict[str, _Place]] = {p: {} for p in PRIORITIES}  # of projects, next one first
+        self.served: dict[tuple[str, str], int] = {}  # (priority, project) → when it last had a turn
+        self.clock = itertools.count()
+        self.overdue: set[str] = set()  # members that have been ready for long
         self.delayed: set[str] = set()
         self.wake_ups = dict.fromkeys(PRIORITIES, 0)
         self.datasets: set[tuple[str, str]] = set()
@@ -586,7 +614,7 @@ class JobHistory(RuleBasedStateMachine):
             self.delayed.discard(member)
             self._make_ready(self.jobs[member])
         for priority in PRIORITIES:
-            if not self.wake_ups[priority] and next(iter(self.turns[priority].values()), False):
+            if not self.wake_ups[priority] and self._next_is_overdue(priority):
                 self.wake_ups[priority] += 1
         dispatcher.run(self.services)
 
@@ -610,11 +638,11 @@ class JobHistory(RuleBasedStateMachine):
         job = self._one([job for job in self.jobs.values() if job.status is not JobState.QUEUED], index)
         before = everything(self.redis)
         self.redis.zadd(keys.ready_of(priority, job.project), {job.id: 0})
-        self.redis.zadd(keys.ready(priority), {job.project: 0})
+        self.redis.zadd(keys.ready(priority), {job.project: -(2**53)})
         turns = self.turns[priority]
         if turns.pop(job.project, None) is not None:
-            turns[job.project] = False
-        if turns:
+            self._line_up(priority, job.project)
+        if self.turns[priority]:
             self._claim(priority)
         else:
             assert self.store.claim(priority, "worker") is None
@@ -690,6 +718,9 @@ class JobHistory(RuleBasedStateMachine):
     def promises_hold(self) -> None:
         seen = look(self.redis)
         check(seen)
+        for project in PROJECTS:
+            ours = [record for record in seen.hashes.values() if record["project"] == project]
+            check_usage(self.redis, project, ours)
         assert set(seen.hashes) == set(self.jobs), "I9"
         for member, job in self.jobs.items():
             self._check_history(job, seen.hashes[member])
@@ -753,8 +784,10 @@ class JobHistory(RuleBasedStateMachine):
         line = self.lines[priority, project]
         job = self.jobs[line.pop(0)]
         del turns[project]
+        self.served[priority, project] = next(self.clock)
+        self.overdue.discard(job.member)
         if line:
-            turns[project] = False
+            self._line_up(priority, project)
         if turns and not self.wake_ups[priority]:
             self.wake_ups[priority] = 1
         assert keys.member(lease.project, lease.job_id) == job.member, "it was another job's turn"
@@ -772,7 +805,8 @@ class JobHistory(RuleBasedStateMachine):
 
     def _finish(self, job: _Expected, state: JobState, *, version: bool = False) -> None:
         made = NewVersion(MODEL, None, None, {"name": MODEL, "job": job.member}) if version else None
-        call = partial(self.store.finish, job.lease, state, version=made, result={"metrics": {}})
+        used = {"wall_seconds": 1.25, "cpu_seconds": 0.5, "peak_rss_bytes": 1000 + job.attempt}
+        call = partial(self.store.finish, job.lease, state, version=made, result={"metrics": {}}, usage=used)
         number = call()
         if version:
             self.versions[job.project] += 1
@@ -834,10 +868,17 @@ class JobHistory(RuleBasedStateMachine):
     def _make_ready(self, job: _Expected) -> None:
         job.deadline = None
         self.lines[job.priority, job.project].append(job.member)
-        self.turns[job.priority].setdefault(job.project, False)
+        self._line_up(job.priority, job.project)
         self.wake_ups[job.priority] += 1
 
+    def _line_up(self, priority: str, project: str) -> None:
+        """Whoever never had a turn comes first, in the order of coming; then whose last one is longest ago."""
+        turns, last = self.turns[priority], self.served.get((priority, project))
+        turns.setdefault(project, (last is not None, next(self.clock) if last is None else last))
+        self.turns[priority] = dict(sorted(turns.items(), key=lambda item: item[1]))
+
     def _leave_the_queue(self, job: _Expected) -> None:
+        self.overdue.discard(job.member)
         line = self.lines[job.priority, job.project]
         if job.member in line:
             line.remove(job.member)
@@ -857,10 +898,15 @@ class JobHistory(RuleBasedStateMachine):
         self.redis.zadd(deadlines, {job.member: self.past}, xx=True)
 
     def _let_turns_become_overdue(self) -> None:
-        for priority, turns in self.turns.items():
-            for project in turns:
-                self.redis.zincrby(keys.ready(priority), -2e6 * OVERDUE_SECONDS, project)
-                turns[project] = True
+        for (priority, project), line in self.lines.items():
+            for member in line:
+                _, job_id = keys.split_member(member)
+                self.redis.zincrby(keys.ready_of(priority, project), -2e6 * OVERDUE_SECONDS, job_id)
+                self.overdue.add(member)
+
+    def _next_is_overdue(self, priority: str) -> bool:
+        project = next(iter(self.turns[priority]), None)
+        return project is not None and self.lines[priority, project][0] in self.overdue
 
     # Writes that must come to nothing
 

@@ -68,8 +68,8 @@ MUTANTS = [
         "claim",
         (
             "does not look at the state",
-            "if job and redis.call('HGET', job, 'status') == source then",
-            "if job then",
+            "job and redis.call('HGET', job, 'status') == source\n",
+            "job\n",
         ),
         ("leaves the job in line", "redis.call('ZPOPMIN', ready_of)", "redis.call('ZRANGE', ready_of, 0, 0)"),
         ("takes a second job when sent again", "if before[1] then return before end", ""),
@@ -85,7 +85,24 @@ MUTANTS = [
         ),
         ("gives no lease", "redis.call('ZADD', leases, now + lease, project .. '/' .. id)", ""),
         ("leaves nobody woken for the jobs that remain", "redis.call('LPUSH', KEYS[3], ARGV[10])", ""),
-        ("lets one project have all the turns", "redis.call('ZADD', ready, turn(), project)", ""),
+        (
+            "lets one project have all the turns",
+            "redis.call('ZREM', ready, project)\n  if redis.call('EXISTS', ready_of) == 1 then",
+            "if redis.call('EXISTS', ready_of) == 0 then redis.call('ZREM', ready, project) else",
+        ),
+        ("forgets who has had a turn", "redis.call('HSET', served_in(ready), project, turn())", ""),
+        (
+            "charges a turn for what is no job",
+            "if claimed then redis.call('HSET', served_in",
+            "if true then redis.call('HSET', served_in",
+        ),
+    ),
+    *mutants_of(
+        "_prelude",
+        ("sends newcomers to the end of the line", "turn() - 4e15", "turn()"),
+        ("lets who comes back overtake", "place or string.format", "string.format"),
+        ("counts the jobs of a project as one", "'HINCRBY', day, 'jobs:'", "'HSET', day, 'jobs:'"),
+        ("remembers no peak", "local peak = math.max(used", "local peak = math.min(used"),
     ),
     *mutants_of(
         "renew",
@@ -108,6 +125,7 @@ MUTANTS = [
         ("leaves the token", "redis.call('HDEL', job, 'token', 'checkpoint')", ""),
         ("holds what the job used", "release_uses(job, id)", ""),
         ("does not link the version to the job", "redis.call('HSET', job, 'model_version', version)", ""),
+        ("does not count what was used", "count_ended(job, state)", ""),
         ("overwrites the version before", "version = 1 + math.max(", "version = 1 + 0 * math.max("),
         ("does not tell that anything changed", "touch(job)", ""),
         ("logs another state", "record(KEYS[2], state, state,", "record(KEYS[2], state, 'running',"),
@@ -148,6 +166,7 @@ MUTANTS = [
         ("leaves the job in line", "redis.call('ZREM', KEYS[6], id)", ""),
         ("keeps a project in line that has no job", "redis.call('ZREM', KEYS[5], ARGV[2])", ""),
         ("leaves the job among the delayed", "redis.call('ZREM', KEYS[7], ARGV[3])", ""),
+        ("does not count it", "count_ended(job, 'cancelled')", ""),
         ("holds what the job used", "release_uses(job, id)", ""),
         ("asks a job to stop that has ended", "if status ~= 'running' then return 'terminal' end", ""),
         (
@@ -166,8 +185,8 @@ MUTANTS = [
         ("does not make up for lost wake-ups", "redis.call('LPUSH', queue.list, queue.wake)", ""),
         (
             "pushes wake-ups that are not overdue",
-            "now - tonumber(next_turn[2]) / 1000 > tonumber(ARGV[2]) and",
-            "",
+            "oldest and now - tonumber(oldest) / 1000 > tonumber(ARGV[2]) and",
+            "oldest and",
         ),
         ("pushes wake-ups beside others", " and redis.call('LLEN', queue.list) == 0", ""),
     ),
@@ -187,8 +206,8 @@ MUTANTS = [
         "_prelude",
         (
             "sends a project back in line with each job",
-            "redis.call('ZADD', ready, 'NX', turn(), project)",
-            "redis.call('ZADD', ready, turn(), project)",
+            "redis.call('ZADD', ready, 'NX', place",
+            "redis.call('ZADD', ready, place",
         ),
     ),
     Mutant(
@@ -355,6 +374,7 @@ MUTANTS_OF_SHARDS = [
         ),
         ("leaves the lease", "redis.call('ZREM', KEYS[2], ARGV[2])", ""),
         ("leaves the token", "redis.call('HDEL', shard, 'token')", ""),
+        ("forgets what lost attempts used", "or redis.call('HGET', shard, 'usage'))", "or '{}')"),
         (
             "counts rows of a shard that failed",
             "state == 'succeeded' and tonumber(ARGV[9]) or 0",
@@ -407,6 +427,13 @@ MUTANTS_OF_SHARDS = [
         "_prelude",
         ("leaves stopped shards in line", "redis.call('ZREM', ready_of, id)\n", ""),
         ("leaves stopped shards pending", "redis.call('DEL', shards_in(job, 'pending'))", ""),
+        ("counts no stopped job", "  count_ended(job, state)\n  move", "  move"),
+        (
+            "forgets what stopped shards used",
+            "add_usage(job, redis.call('HGET', shard_key(job, id), 'usage'))",
+            "",
+        ),
+        ("counts rows again that an earlier job has scored", "held[3] - (held[4] or 0)", "held[3]"),
         (
             "tells no running shard to stop",
             "for _, id in ipairs(left) do redis.call('HSETNX', shard_key(job, id), 'cancel_requested_at', now) end",

@@ -6,6 +6,7 @@ promises are kept by test_job_invariants.py; here they are about how the parts m
     S1   a job is closed once, and only after every shard has succeeded        S4   a shard is where its state says
     S2   a job that is told to stop ends when its last running shard has       S5   rows count once, however often tried
     S3   a stale token leaves every key as it was                              S6   when faults stop, every job ends
+    S7   a job has used what all attempts at its ended shards have, and its project that of its ended jobs
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hypothesis.stateful import (
 from graft.stack import RunningServer
 from shared import keys
 from shared.errors import Conflict, LostLease
-from shared.jobs import Lease, NewJob
+from shared.jobs import Lease, NewJob, decode
 from shared.queue import queue_name
 from shared.shards import NewShard
 from shared.states import TERMINAL, JobState
@@ -37,6 +38,7 @@ from tests.integration.test_job_invariants import (
     MOST_INTERRUPTIONS,
     PROFILE,
     World,
+    check_usage,
     everything,
     indexes,
     world_on,
@@ -50,6 +52,10 @@ ERROR = {"code": "bad_row", "message": "a row cannot be scored", "retryable": Fa
 TOO_MANY = {"code": "too_many_bad_rows", "message": "too many", "retryable": False}
 
 
+def _used(seconds: int) -> dict[str, float]:
+    return {"wall_seconds": seconds, "cpu_seconds": seconds / 2, "peak_rss_bytes": 7}
+
+
 @dataclass
 class _Shard:
     id: str
@@ -61,6 +67,8 @@ class _Shard:
     lease: Lease | None = None
     scored: int = 0
     failed: int = 0
+    used: int = 0
+    """Seconds, over all its attempts."""
     answered: Callable[[], Lease | None] | None = None
     """The call that ended it, to be sent again."""
     answer: Lease | None = None
@@ -154,7 +162,8 @@ class ShardHistory(RuleBasedStateMachine):
     @rule(index=indexes, rows=st.integers(0, ROWS))
     def score(self, index: int, rows: int) -> None:
         job, shard = self._one(self._running(), index)
-        told = self.store.renew(shard.lease, rows_scored=rows)
+        shard.used += 1
+        told = self.store.renew(shard.lease, rows_scored=rows, usage=_used(shard.used))
         assert told is (job.asked_to_stop or job.error is not None), "S2: who runs is told to stop"
         shard.scored = rows
 
@@ -177,9 +186,10 @@ class ShardHistory(RuleBasedStateMachine):
             failed_rows=failed,
             job_error=TOO_MANY,
             error=ERROR if state is JobState.FAILED else None,
-            usage={"wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_rss_bytes": 7},
+            usage=_used(shard.used + 1),
         )
         answer = call()
+        shard.used += 1
         self._ended(job, shard, state, failed)
         shard.answered, shard.answer = call, answer
         if answer:
@@ -343,6 +353,9 @@ class ShardHistory(RuleBasedStateMachine):
             held_in = [state for state in JobState if job.id in self._index(state)]
             assert held_in == [job.status], "S2: indexes"
             self._check_shards(job, record, ready, expected_leases)
+            used = sum(shard.used for shard in job.shards if shard.status in TERMINAL)
+            assert decode(record).get("usage", {}).get("wall_seconds", 0) == used, "S7"
+        check_usage(self.redis, PROJECT, [self.store.record(PROJECT, job_id) for job_id in self.jobs])
         assert leases == expected_leases, "S4"
         held = self.store.page(PROJECT, {}, limit=100)[0]
         assert {job.id for job in held} == set(self.jobs), "to clients a shard is no job"

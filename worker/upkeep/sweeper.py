@@ -66,6 +66,10 @@ def _sweep_quietly(services: Services) -> None:
 
 def _expired_jobs(services: Services, before_ms: int, *, dry_run: bool) -> Iterator[str]:
     for project in services.jobs.projects():
+        if not dry_run:
+            services.usage.forget(project, days=services.settings.usage_days)
+            if drift := services.stored.mend(project):
+                log.error("stored_bytes_mended", project=project, **drift)
         for record in services.jobs.ended_before(project, before_ms):
             if "model_version" in record and "version_deleted" not in record:
                 continue

@@ -1,0 +1,135 @@
+"""`graft keys`: make, list, rotate and revoke API keys of a running API.
+
+A secret goes to standard output, once, and nothing else does with it: `KEY=$(graft keys create --scope read)`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from graft.commands.telling import connected, say, table
+
+app = typer.Typer(help="API keys: who may do what. Needs a key with the scope admin.", no_args_is_help=True)
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_LONGEST_SECONDS = 100 * 366 * 86_400
+
+_Json = Annotated[bool, typer.Option("--json", help="Print the API's answer as JSON.")]
+_Project = Annotated[
+    str | None, typer.Option(help="Another project than that of your key; takes the operator's key.")
+]
+_Id = Annotated[str, typer.Argument(help="The key's id, as `graft keys ls` shows it.", metavar="ID")]
+_Expires = Annotated[
+    str | None, typer.Option(help="When it ends: 90d, 12h, or a time like 2027-01-01T00:00:00Z.")
+]
+
+
+@app.command()
+def create(
+    scope: Annotated[
+        list[str], typer.Option(help="read, submit or admin; several times, or with commas between them.")
+    ],
+    project: _Project = None,
+    expires: _Expires = None,
+    name: Annotated[str | None, typer.Option(help="What you will know it by.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Make a key and print it. It is shown this once."""
+    scopes = [part.strip() for given in scope for part in given.split(",") if part.strip()]
+    body = {"scopes": scopes, "project": project, "expires_at": _moment(expires), "name": name}
+    with connected() as api:
+        made = api.ask("POST", "/v1/keys", json=_given(body))
+    _print_secret(made, "made", as_json)
+
+
+@app.command("ls")
+def list_keys(project: _Project = None, as_json: _Json = False) -> None:
+    """List keys, newest first, also those that have expired; never a secret."""
+    with connected() as api:
+        found = list(api.pages("/v1/keys", project=project))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    columns = ("id", "name", "scopes", "created_at", "expires_at", "last_used_at")
+    rows = [[_cell(key.get(column)) for column in columns] for key in found]
+    typer.echo(table([column.removesuffix("_at").replace("_", " ") for column in columns], rows))
+
+
+@app.command()
+def revoke(key_id: _Id, as_json: _Json = False) -> None:
+    """End a key, at once and for good."""
+    with connected() as api:
+        api.ask("DELETE", _path(key_id))
+    typer.echo(json.dumps({"id": key_id, "revoked": True}) if as_json else f"{key_id} is revoked")
+
+
+@app.command()
+def rotate(
+    key_id: _Id,
+    overlap: Annotated[
+        str | None,
+        typer.Option(help="How long the secret of before stays good: 1h; it ends at once if left out."),
+    ] = None,
+    expires: _Expires = None,
+    as_json: _Json = False,
+) -> None:
+    """Give a key another secret and print it. It is shown this once."""
+    seconds = int(_duration(overlap, "--overlap").total_seconds()) if overlap else None
+    body = {"overlap_seconds": seconds, "expires_at": _moment(expires)}
+    with connected() as api:
+        made = api.ask("POST", f"{_path(key_id)}/rotate", json=_given(body))
+    _print_secret(made, "rotated", as_json)
+
+
+def _print_secret(made: dict[str, Any], done: str, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(made, indent=2))
+        return
+    typer.echo(made["key"])
+    until = f", until {made['expires_at']}" if made.get("expires_at") else ""
+    say(
+        f"{made['id']} {done}: {' '.join(made['scopes'])} in {made['project']}{until}; keep it, it is not shown again"
+    )
+
+
+def _path(key_id: str) -> str:
+    return f"/v1/keys/{quote(key_id, safe='')}"
+
+
+def _given(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _moment(text: str | None) -> str | None:
+    """A time, or one so long from now, as RFC 3339. Raises BadParameter."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.now(UTC) + _duration(text, "--expires")
+    if moment.tzinfo is None:
+        raise typer.BadParameter(
+            "a time needs its offset, as in 2027-01-01T00:00:00Z", param_hint="--expires"
+        )
+    return moment.isoformat()
+
+
+def _duration(text: str, option: str) -> timedelta:
+    parts = re.fullmatch(r"(\d{1,9})([smhdw])", text)
+    seconds = int(parts[1]) * _UNITS[parts[2]] if parts else None
+    if seconds is None or seconds > _LONGEST_SECONDS:
+        raise typer.BadParameter("should be a length of time like 90d, 12h or 30m", param_hint=option)
+    return timedelta(seconds=seconds)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "-" if value is None else str(value)
