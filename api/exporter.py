@@ -67,12 +67,13 @@ class Exporter:
         if not self._place.acquire(timeout=_QUEUE_SECONDS):
             raise Temporary("another export is being made", code="exporter_busy", retry_after=5)
         try:
-            return _in_a_child(content, baseline, format, services.settings.temp_dir)
+            return in_a_child(content, baseline, format, services.settings.temp_dir)
         finally:
             self._place.release()
 
 
-def _in_a_child(artifact: bytes, baseline: dict[str, Any], format: Format, temp_dir: Path) -> bytes:
+def in_a_child(artifact: bytes, baseline: dict[str, Any], format: Format, temp_dir: Path) -> bytes:
+    """The export of an artifact whose signature has been verified. Raises InvalidInput, NotInstalled, InternalError."""
     with tempfile.TemporaryDirectory(prefix="graft-export-", dir=temp_dir) as folder:
         Path(folder, "model.joblib").write_bytes(artifact)
         try:

@@ -426,6 +426,8 @@ def test_a_changed_artifact_is_refused_unopened(graft: Graft, stack: RunningStac
     client.put_object(Bucket=bucket, Key=key, Body=bytes(content))
     online = graft.post("/v1/models/tampered/predict", json={"rows": [ROW]})
     assert (online.status_code, online.json()["code"]) == (409, "bad_signature")
+    exported = graft.get("/v1/models/tampered/versions/1/export", params={"format": "skops"})
+    assert (exported.status_code, exported.json()["code"]) == (409, "bad_signature")
     error = graft.failed({"type": "batch_predict", "model": "tampered", "input": {"dataset": dataset}})
     assert error["code"] == "bad_signature"
 

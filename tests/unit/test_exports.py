@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pyarrow as pa
 import pytest
 import skops.io
 
+from api.exporter import NotInstalled, in_a_child
 from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
 from shared.contracts.tables import Column
-from shared.modeling import Model
+from shared.modeling import Model, dump
 from shared.modeling.composite import Stack, blended, composite
 from shared.modeling.network import Layer
 from tests.e2e import tables
@@ -107,6 +109,19 @@ def test_an_onnx_graph_has_been_compared_with_the_model(
 def test_what_onnx_cannot_express_is_told() -> None:
     with pytest.raises(NotConvertible, match="ONNX cannot express"):
         onnx_file(*fitted(tables.diabetes(), "svm", kernel="rbf"))
+
+
+def test_without_the_extra_onnx_is_501(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, described = fitted(tables.iris(), "logistic_regression")
+    dump(model, tmp_path / "model.joblib")
+    absent = tmp_path / "skl2onnx.py"
+    absent.write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(NotInstalled, match=r"graft\[onnx\]") as caught:
+        in_a_child((tmp_path / "model.joblib").read_bytes(), described, "onnx", tmp_path)
+    assert caught.value.status == 501
+    absent.unlink()
+    assert in_a_child((tmp_path / "model.joblib").read_bytes(), described, "onnx", tmp_path)
 
 
 def test_a_blend_becomes_a_vote_of_pipelines() -> None:
