@@ -60,6 +60,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:sweep                        string  lives while no sweep is due
     graft:schedules                    zset    schedules, by when to look at them
     graft:webhooks                     zset    endpoints with deliveries to try, by when
+    graft:webhooks:counts              hash    attempts of each project, by `P/<outcome>`
     graft:taken:<token>                hash    the delivery that a courier took, for as long as its lease
     graft:uploads                      zset    uploads, by when they expire
     graft:workers                      hash    each worker's last sign of life
@@ -95,6 +96,7 @@ PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
 UPLOADS: Final = "graft:uploads"
 WEBHOOKS: Final = "graft:webhooks"
+WEBHOOK_COUNTS: Final = "graft:webhooks:counts"
 
 
 def job(project: str, job_id: str) -> str:
