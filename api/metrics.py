@@ -14,19 +14,20 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from apiflask import APIBlueprint
 from flask import Response
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from api.auth import asking, needs
-from shared.errors import GraftError
+from api.wiring import services
+from shared.errors import GraftError, Temporary
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 MAX_VERSIONS: Final = 200
@@ -59,10 +60,13 @@ _seen_lock = threading.Lock()
 @needs("admin")
 @blueprint.doc(responses=_ANSWER)
 def show() -> Response:
-    """Counters of online prediction, of the key's project; the operator's key sees all projects."""
+    """Counters of online prediction and of webhooks, of the key's project; the operator's key sees all projects."""
     principal = asking()
     registry = CollectorRegistry()
-    registry.register(_Shown(None if principal.is_operator else principal.project))
+    project = None if principal.is_operator else principal.project
+    registry.register(_Shown(project))
+    with suppress(Temporary):  # the other counters need no Redis
+        registry.register(_Webhooks(services().deliveries.counts(project)))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE)
 
 
@@ -122,6 +126,20 @@ class _Shown:
                     sample for sample in metric.samples if sample.labels.get("project") == self._project
                 ]
             yield metric
+
+
+class _Webhooks:
+    """Attempts that workers made to deliver webhooks, as Redis counts them."""
+
+    def __init__(self, counts: list[tuple[str, str, int]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        told = "Attempts to deliver a webhook, by how they ended."
+        family = CounterMetricFamily("graft_webhook_attempts", told, labels=["project", "outcome"])
+        for project, outcome, count in self._counts:
+            family.add_metric([project, outcome], count)
+        yield family
 
 
 @contextmanager

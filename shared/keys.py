@@ -67,6 +67,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:schedules                    zset    schedules, by when to look at them
     graft:uploads                      zset    uploads, by when they expire
     graft:webhooks                     zset    endpoints with deliveries to try, by when
+    graft:webhooks:counts              hash    attempts of each project, by `P/<outcome>`
     graft:taken:<token>                hash    the delivery that a courier took, for as long as its lease
     graft:workers                      hash    each worker's last sign of life
     graft:durations                    hash    how long jobs of each type took lately, in milliseconds
@@ -102,6 +103,7 @@ SWEEP: Final = "graft:sweep"
 RATES: Final = "graft:rates"
 UPLOADS: Final = "graft:uploads"
 WEBHOOKS: Final = "graft:webhooks"
+WEBHOOK_COUNTS: Final = "graft:webhooks:counts"
 
 
 def job(project: str, job_id: str) -> str:

@@ -29,6 +29,7 @@ def _spelled() -> str:
         "DELIVERIES": keys.deliveries("%s", "%s"),
         "DUE": keys.due_deliveries("%s", "%s"),
         "ALL_DUE": keys.WEBHOOKS,
+        "COUNTS": keys.WEBHOOK_COUNTS,
         "SECRET": keys.webhook_secret("%s"),
         "COURIER": queue.queue_name(queue.WEBHOOKS),
         "COURIER_WAKE_UP": queue.wake_up_template(queue.queue_name(queue.WEBHOOKS)),

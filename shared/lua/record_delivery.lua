@@ -16,6 +16,7 @@ if held[1] ~= token then return 'lost' end
 log_attempt(delivery, ARGV[6], tonumber(ARGV[11]))
 redis.call('HSET', delivery, 'recorded_by', token)
 redis.call('HDEL', delivery, 'token')
+redis.call('HINCRBY', COUNTS, project .. '/' .. outcome, 1)
 redis.call('HSET', endpoint, 'busy_until', now + tonumber(ARGV[8]))
 if outcome == 'succeeded' then
   redis.call('HDEL', endpoint, 'failing_since', 'failures')

@@ -164,6 +164,14 @@ class DeliveryStore:
             raise _off()
         return self.get(project, made)
 
+    def counts(self, project: str | None = None) -> list[tuple[str, str, int]]:
+        """(project, outcome, attempts) of a project, or of all: succeeded, failed or gone."""
+        found = [
+            (*keys.split_member(name), int(count))
+            for name, count in self._redis.hgetall(keys.WEBHOOK_COUNTS).items()
+        ]
+        return sorted(entry for entry in found if project in {None, entry[0]})
+
     # What the sweeper does
 
     def expire(self, project: str, before_ms: int) -> int:

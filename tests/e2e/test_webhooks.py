@@ -384,6 +384,8 @@ def test_a_test_event_is_sent(client: Graft, hook: Receiver, webhook: Json) -> N
     event = came.verified(webhook["secret"])
     assert (event["type"], event["data"]["webhook"]) == ("webhook.test", webhook["id"])
     assert came.id == response.json()["message"]
+    line = 'graft_webhook_attempts_total{outcome="succeeded",project="default"} '
+    eventually(lambda: line in client.get("/metrics").text)
 
 
 def test_an_occurrence_that_gets_no_job_is_told(client: Graft, hook: Receiver, body: Json) -> None:

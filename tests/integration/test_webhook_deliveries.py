@@ -595,3 +595,21 @@ def test_a_test_event_is_delivered(services: Services) -> None:
     delivery = services.deliveries.test("default", webhook)
     assert (delivery.event, delivery.status, delivery.job) == ("webhook.test", "pending", None)
     assert tried(services, GOOD).delivery["id"] == delivery.id
+
+
+def test_attempts_are_counted_once_by_project_and_outcome(services: Services) -> None:
+    endpoint(services)
+    endpoint(services, project="another")
+    ended(services)
+    taken = take(services)
+    for _ in range(2):
+        services.deliveries.record(taken, BAD, next_seconds=0, pause_seconds=0)
+    tried(services, GOOD)
+    ended(services, project="another")
+    tried(services, GONE)
+    assert services.deliveries.counts() == [
+        ("another", "gone", 1),
+        ("default", "failed", 1),
+        ("default", "succeeded", 1),
+    ]
+    assert services.deliveries.counts("another") == [("another", "gone", 1)]
