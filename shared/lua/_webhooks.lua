@@ -15,7 +15,7 @@ local function delivery_id(now, what)
 end
 
 -- Put an endpoint in line for when its next delivery is due, but not while it is busy or left alone.
-local function line_up(project, webhook)
+local function line_up_endpoint(project, webhook)
   local next = redis.call('ZRANGE', string.format(DUE, project, webhook), 0, 0, 'WITHSCORES')
   local member = project .. '/' .. webhook
   if not next[1] then return redis.call('ZREM', ALL_DUE, member) end
@@ -39,7 +39,7 @@ local function add_delivery(project, webhook, event, message, ...)
     'next_at', now, ...)
   redis.call('ZADD', string.format(DELIVERIES, project, webhook), 0, id)
   redis.call('ZADD', string.format(DUE, project, webhook), now, id)
-  line_up(project, webhook)
+  line_up_endpoint(project, webhook)
   wake_courier(id)
   return id
 end

@@ -10,5 +10,5 @@ for _, delivery in ipairs(redis.call('ZRANGE', all, 0, -1)) do
   redis.call('DEL', string.format(DELIVERY, project, delivery))
 end
 redis.call('DEL', KEYS[1], all, string.format(DUE, project, id))
-line_up(project, id)
+line_up_endpoint(project, id)
 return 1

@@ -22,5 +22,5 @@ if status == 'enabled' then
 elseif before == 'enabled' then
   redis.call('HSET', endpoint, 'disabled_at', now)
 end
-line_up(ARGV[2], ARGV[1])
+line_up_endpoint(ARGV[2], ARGV[1])
 return 'done'

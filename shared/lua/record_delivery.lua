@@ -50,5 +50,5 @@ for _, oldest in ipairs(over > 0 and redis.call('ZRANGE', all, 0, 49) or {}) do
     over = over - 1
   end
 end
-line_up(project, webhook)
+line_up_endpoint(project, webhook)
 return 'done'

@@ -32,6 +32,6 @@ else
     end
   end
 end
-line_up(project, webhook)
+line_up_endpoint(project, webhook)
 wake_courier(webhook .. now)
 return count

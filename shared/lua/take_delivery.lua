@@ -51,7 +51,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', ALL_DUE, '-inf', now, 'LIMIT
   local project, webhook = string.match(member, '^([^/]+)/(.+)$')
   if not passed[project] then
     local id = take(project, webhook)
-    line_up(project, webhook)
+    line_up_endpoint(project, webhook)
     if id then return answer(project, webhook, id) end
   end
 end
