@@ -3,15 +3,26 @@
 
 local CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
--- An id in the order of time, as a ULID is; `what` makes it the only one.
-local function delivery_id(now, what)
+local function crockford(number, digits)
   local text = ''
-  for _ = 1, 10 do
-    local digit = now % 32
+  for _ = 1, digits do
+    local digit = number % 32
     text = string.sub(CROCKFORD, digit + 1, digit + 1) .. text
-    now = (now - digit) / 32
+    number = (number - digit) / 32
   end
-  return 'dlv_' .. text .. string.upper(string.sub(redis.sha1hex(what), 1, 16))
+  return text
+end
+
+-- What the ids of deliveries of a millisecond, and of none before it, begin with.
+local function deliveries_of(ms)
+  return 'dlv_' .. crockford(ms, 10)
+end
+
+-- An id in the order of time, as a ULID is, and within a millisecond too: what happens first is told first. `what` makes
+-- it the only one.
+local function delivery_id(now, what)
+  local within = tonumber(redis.call('TIME')[2]) % 1000
+  return deliveries_of(now) .. crockford(within, 2) .. string.upper(string.sub(redis.sha1hex(what), 1, 14))
 end
 
 -- Put an endpoint in line for when its next delivery is due, but not while it is busy or left alone.

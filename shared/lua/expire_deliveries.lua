@@ -3,7 +3,7 @@
 -- KEYS  1 endpoint  2 its deliveries  3 those that are due
 -- ARGV  1 project  2 endpoint id  3 happened before (ms)  4 most at a time
 -- Returns how many
-local last, gone = string.sub(delivery_id(tonumber(ARGV[3]), ''), 1, 14), 0
+local last, gone = deliveries_of(tonumber(ARGV[3])), 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[2], '-', '(' .. last, 'BYLEX', 'LIMIT', 0, ARGV[4])) do
   if not redis.call('ZSCORE', KEYS[3], id) then
     redis.call('ZREM', KEYS[2], id)

@@ -21,9 +21,9 @@ if ARGV[3] ~= '' then
   replay(ARGV[3])
   count = 1
 else
-  local first, most = delivery_id(tonumber(ARGV[4]), ''), tonumber(ARGV[5])
+  local first, most = deliveries_of(tonumber(ARGV[4])), tonumber(ARGV[5])
   -- Ids are in the order of time: those from `since` on begin here.
-  for _, id in ipairs(redis.call('ZRANGE', KEYS[2], '[' .. string.sub(first, 1, 14), '+', 'BYLEX')) do
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[2], '[' .. first, '+', 'BYLEX')) do
     local status = redis.call('HGET', string.format(DELIVERY, project, id), 'status')
     if status == 'failed' or status == 'discarded' then
       replay(id)
