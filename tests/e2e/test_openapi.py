@@ -21,7 +21,7 @@ request-timeout = 30.0
 seed = 2026
 
 [generation]
-max-examples = 90
+max-examples = 40
 no-shrink = true
 database = "none"
 
