@@ -18,8 +18,8 @@ from shared.database import Database
 from shared.errors import Conflict
 from shared.jobs import key_reused
 
-HOLD_MS = 30_000
-"""Longer than checking a request takes."""
+HOLD_MS = 10_000
+"""Longer than checking a request takes, and no longer than whoever asks again will wait if its process died."""
 
 
 @dataclass(frozen=True, slots=True)
