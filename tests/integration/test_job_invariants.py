@@ -521,11 +521,15 @@ class JobHistory(RuleBasedStateMachine):
             self.datasets.add((project, dataset))
         elif (project, dataset) not in self.datasets:
             self._refused(NotFound, call)
-        elif any((job.project, job.dataset) == (project, dataset) for job in self._live()):
+        elif self._is_named(project, dataset):
             self._refused(Conflict, call)
         else:
             call()
             self.datasets.discard((project, dataset))
+
+    def _is_named(self, project: str, dataset: str) -> bool:
+        """By something that keeps it."""
+        return any((job.project, job.dataset) == (project, dataset) for job in self._live())
 
     # Workers
 

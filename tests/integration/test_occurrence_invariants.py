@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -80,7 +81,11 @@ class OccurrenceHistory(JobHistory):
     def a_schedule_comes(self, project: str, cron: str, overlap: str, catch_up: str) -> None:
         job = dict(train_daily().job, dataset=DATASETS[0], model={"name": MODEL})
         body = train_daily(cron=cron, overlap=overlap, catch_up=catch_up, catch_up_limit=3, job=job)
-        made, _ = self.schedules.create(project, body)
+        create = partial(self.schedules.create, project, body)
+        if (project, DATASETS[0]) not in self.datasets:
+            self._refused(InvalidInput, create)
+            return
+        made, _ = create()
         assert made.next_ms is not None
         assert made.next_ms > self.now
         self.known[made.id] = (project, made.next_ms)
@@ -122,11 +127,7 @@ class OccurrenceHistory(JobHistory):
         standing = self._schedule(index)
         decision = Decision(nominal_ms=self.now + 1, how="manual", status="submitted", at_ms=self.now)
         call = self.schedules.call(standing, decision)
-        try:
-            new = scheduled_jobs.job_at(self.services, standing, self.now, request_id=None)
-        except InvalidInput:
-            assert (standing.project, DATASETS[0]) not in self.datasets
-            return
+        new = scheduled_jobs.job_at(self.services, standing, self.now, request_id=None)
         taken = any(_ms(item.scheduled_for) == self.now + 1 for item in self._occurrences(standing))
         try:
             self.store.submit(new, occurrence=call)
@@ -240,6 +241,10 @@ class OccurrenceHistory(JobHistory):
             named[item.job] = named.get(item.job, 0) + 1
             assert named[item.job] == 1, "I10: two occurrences with one job"
             assert keys.member(standing.project, item.job) in self.jobs, "I10: a job that does not exist"
+
+    def _is_named(self, project: str, dataset: str) -> bool:
+        named = dataset == DATASETS[0] and any(owner == project for owner, _ in self.known.values())
+        return named or super()._is_named(project, dataset)
 
     def _let_faults_stop(self) -> None:
         """I8: what waits gets its job, and all that is due has been decided."""
