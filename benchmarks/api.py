@@ -17,10 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +32,9 @@ import redis
 from ulid import ULID
 
 from benchmarks._api import bare, load
+from benchmarks._api.serving import running, served
 from benchmarks._clients import authorization, small_job
-from graft.stack import Stack, ports
+from graft.stack import Stack
 from shared import keys
 
 CONNECTIONS = 16
@@ -118,7 +116,9 @@ def rates(bench: Bench) -> None:
         "headers": {"Content-Type": "application/json"},
         "body": json.dumps(bench.body).encode(),
     }
-    with bare_api(bench.redis_url) as url:
+    with served(
+        "benchmarks._api.bare:create_app()", ready="/jobs/none", BARE_REDIS_URL=bench.redis_url
+    ) as url:
         sides = {
             "POST /v1/jobs": lambda: bench.ask("POST", "/v1/jobs", 202, **posted),
             "  bare: apply_async": lambda: bench.ask("POST", "/jobs", 202, url=url, **posted),
@@ -236,45 +236,18 @@ def pickup(bench: Bench) -> None:
 
 
 @contextmanager
-def bare_api(redis_url: str) -> Iterator[str]:
-    port = ports.choose("127.0.0.1")
-    settings = ["--config", "python:api.gunicorn_conf", "--bind", f"127.0.0.1:{port}"]
-    command = ["gunicorn", *settings, "benchmarks._api.bare:create_app()"]
-    url = f"http://127.0.0.1:{port}"
-    with _running(command, redis_url):
-        for _ in range(200):
-            try:
-                httpx.get(f"{url}/jobs/none").raise_for_status()
-                break
-            except httpx.TransportError:
-                time.sleep(0.05)
-        yield url
-
-
-@contextmanager
 def bare_worker(redis_url: str) -> Iterator[None]:
     """Started when it has run one task. `bare.start` of this process finds it, too."""
     bare.celery.conf.broker_url = redis_url
     settings = ["-P", "threads", "-c", "2", "-Q", bare.QUEUE, "-l", "error"]
-    command = ["celery", "-A", "benchmarks._api.bare:celery", "worker", *settings]
-    with _running(command, redis_url):
+    with running(
+        "celery", "-A", "benchmarks._api.bare:celery", "worker", *settings, BARE_REDIS_URL=redis_url
+    ):
         client = redis.Redis.from_url(redis_url)
         bare.start.apply_async(args=[None])
         if client.blpop([bare.STARTED], timeout=30) is None:
             raise SystemExit("the bare Celery worker has not come up")
         yield
-
-
-@contextmanager
-def _running(command: list[str], redis_url: str) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command], env={**os.environ, "BARE_REDIS_URL": redis_url}
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,14 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,11 +34,13 @@ from sklearn import datasets
 from threadpoolctl import threadpool_limits
 
 from benchmarks._api import load
+from benchmarks._api.serving import served
 from benchmarks._clients import authorization
-from graft.stack import Stack, ports
+from graft.stack import Stack
 
 KINDS = ("logistic_regression", "neural_network", "random_forest", "gradient_boosting")
 LIMIT_MS = 3.0
+BARE = "benchmarks._api.bare_predict:create_app()"
 
 
 def main() -> None:
@@ -65,7 +63,9 @@ def main() -> None:
             for kind in chosen.kinds:
                 artifact = Path(directory) / f"{kind}.joblib"
                 _download(client, kind, artifact)
-                with _bare(artifact) as bare_url:
+                with served(
+                    "benchmarks._api.bare_predict:create_app()", ready="/predict", BARE_MODEL=str(artifact)
+                ) as bare_url:
                     for count in chosen.rows:
                         body = [rows[n % len(rows)] for n in range(count)]
                         _compare(
@@ -171,33 +171,6 @@ def _train(client: httpx.Client, dataset: str, kind: str) -> None:
 def _download(client: httpx.Client, kind: str, path: Path) -> None:
     link = client.get(f"/v1/models/{_name(kind)}/versions/1/artifact").headers["Location"]
     path.write_bytes(httpx.get(link).raise_for_status().content)
-
-
-@contextmanager
-def _bare(artifact: Path) -> Iterator[str]:
-    port = ports.choose("127.0.0.1")
-    settings = [
-        "--config",
-        "python:api.gunicorn_conf",
-        "--bind",
-        f"127.0.0.1:{port}",
-        "--log-level",
-        "warning",
-    ]
-    command = [sys.executable, "-m", "gunicorn", *settings, "benchmarks._api.bare_predict:create_app()"]
-    process = subprocess.Popen(command, env={**os.environ, "BARE_MODEL": str(artifact)})
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(400):
-            try:
-                httpx.get(f"{url}/predict").raise_for_status()
-                break
-            except httpx.TransportError:
-                time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _arguments() -> argparse.Namespace:
