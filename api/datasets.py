@@ -13,6 +13,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import ValidationError
 
+from api.answers import created
 from api.auth import needs, project
 from api.parameters import PageQuery, Query, page
 from api.preconditions import tagged, unchanged
@@ -70,9 +71,12 @@ def create_dataset(query: UploadQuery) -> Response:
     else:
         known = ", ".join([*CONTENT_TYPES, _JSON])
         raise UnsupportedMedia(f"the content type should be one of {known}")
-    response = Response(dataset.model_dump_json(), 201, mimetype=_JSON)
-    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
-    return response
+    return created_dataset(dataset)
+
+
+def created_dataset(dataset: Dataset) -> Response:
+    """The answer to who has made a dataset, in whichever way."""
+    return created(dataset, f"/v1/datasets/{dataset.id}")
 
 
 @blueprint.get("")

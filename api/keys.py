@@ -5,6 +5,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from api.answers import with_secret
 from api.auth import asking, needs
 from api.parameters import KeysQuery, page
 from api.wiring import services
@@ -30,7 +31,7 @@ def create_key(body: KeyBody) -> Response:
     owner = _project(body.project)
     _expect_held(body.scopes)
     made, text = services().api_keys.create(owner, body.scopes, name=body.name, expires_at=body.expires_at)
-    return _with_secret(made, text, 201)
+    return with_secret(NewApiKey(**made.model_dump(), key=text), 201)
 
 
 @blueprint.get("")
@@ -55,7 +56,7 @@ def rotate_key(key_id: str, body: RotateBody) -> Response:
     made, text = services().api_keys.rotate(
         key.project, key_id, overlap_seconds=body.overlap_seconds, expires_at=body.expires_at
     )
-    return _with_secret(made, text, 200)
+    return with_secret(NewApiKey(**made.model_dump(), key=text), 200)
 
 
 @blueprint.delete("/<key_id>")
@@ -91,10 +92,3 @@ def _expect_held(scopes: list[Scope]) -> None:
     lacking = [scope for scope in scopes if scope not in asking().scopes]
     if lacking:
         raise Forbidden(f"this key lacks the scope {lacking[0]}, so it cannot give it", code="scope_not_held")
-
-
-def _with_secret(key: ApiKey, text: str, status: int) -> Response:
-    body = NewApiKey(**key.model_dump(), key=text).model_dump_json()
-    response = Response(body, status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response

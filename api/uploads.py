@@ -18,7 +18,9 @@ from flask import Response, g, request
 from pydantic import Field
 
 from api import completing as completions
+from api.answers import created
 from api.auth import needs, project
+from api.datasets import created_dataset
 from api.parameters import NumberedQuery, PageQuery, Query, page
 from api.spooling import receive, spool
 from api.wiring import client, completing, services, waiting
@@ -69,9 +71,7 @@ def create_upload(body: UploadBody) -> Response:
     if body.part_bytes is not None and body.bytes > body.part_bytes * MOST_PARTS:
         raise InvalidInput.at("/part_bytes", f"would make more than {MOST_PARTS} parts")
     upload = services().uploads.create(project(), body)
-    response = Response(upload.model_dump_json(), 201, mimetype=_JSON)
-    response.headers["Location"] = f"/v1/uploads/{upload.id}"
-    return response
+    return created(upload, f"/v1/uploads/{upload.id}")
 
 
 @blueprint.get("")
@@ -199,7 +199,7 @@ def delete_upload(upload_id: str) -> tuple[str, int]:
 
 def _answer_of(upload: Upload, running: Future[Dataset], seconds: float) -> Response:
     _wait(running.done, seconds)
-    return _created(running.result()) if running.done() else _accepted(upload)
+    return created_dataset(running.result()) if running.done() else _accepted(upload)
 
 
 def _answer_of_another(upload: Upload, seconds: float) -> Response:
@@ -211,7 +211,7 @@ def _answer_of_another(upload: Upload, seconds: float) -> Response:
     _wait(lambda: now().status != "completing", seconds)
     upload = now()
     if upload.dataset is not None:
-        return _created(services().datasets.get(upload.project, upload.dataset))
+        return created_dataset(services().datasets.get(upload.project, upload.dataset))
     if upload.error is not None:
         raise InvalidInput(upload.error.message, code=upload.error.code)
     return _accepted(upload)
@@ -224,12 +224,6 @@ def _wait(done: Callable[[], bool], seconds: float) -> None:
     except Temporary as error:
         if error.code != "too_many_waiting":
             raise
-
-
-def _created(dataset: Dataset) -> Response:
-    response = Response(dataset.model_dump_json(), 201, mimetype=_JSON)
-    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
-    return response
 
 
 def _accepted(upload: Upload) -> Response:

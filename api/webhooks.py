@@ -5,10 +5,11 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from api.answers import with_secret
 from api.auth import needs, project
 from api.parameters import PageQuery, page
 from api.wiring import services
-from shared.contracts.base import Page, Record
+from shared.contracts.base import Page
 from shared.contracts.webhooks import (
     Delivery,
     DeliveryPage,
@@ -35,7 +36,7 @@ blueprint = APIBlueprint("webhooks", __name__, url_prefix="/v1", tag="Webhooks")
 def create_webhook(body: WebhookBody) -> Response:
     """Have a URL told of events. Its `secret` is in this answer and nowhere else. Sent twice, this makes two."""
     made, secret = services().webhooks.create(project(), body)
-    return _with_secret(NewWebhook(**made.model_dump(), secret=secret), 201, location=made.links.self)
+    return with_secret(NewWebhook(**made.model_dump(), secret=secret), 201, made.links.self)
 
 
 @blueprint.get("/webhooks")
@@ -68,7 +69,7 @@ def rotate_secret(body: RotateSecretBody) -> Response:
     owner = project()
     secret = services().webhooks.rotate_secret_of_jobs(owner, overlap_seconds=body.overlap_seconds)
     told = services().webhooks.secret_of_jobs(owner)
-    return _with_secret(NewWebhookSecret(**told.model_dump(), secret=secret), 200)
+    return with_secret(NewWebhookSecret(**told.model_dump(), secret=secret), 200)
 
 
 @blueprint.get("/webhooks/<webhook_id>")
@@ -108,7 +109,7 @@ def delete_webhook(webhook_id: str) -> tuple[str, int]:
 def rotate_webhook(webhook_id: str, body: RotateSecretBody) -> Response:
     """Give a webhook a new secret; the one of before signs as well for `overlap_seconds`."""
     found, secret = services().webhooks.rotate(project(), webhook_id, overlap_seconds=body.overlap_seconds)
-    return _with_secret(NewWebhook(**found.model_dump(), secret=secret), 200)
+    return with_secret(NewWebhook(**found.model_dump(), secret=secret), 200)
 
 
 @blueprint.post("/webhooks/<webhook_id>/test")
@@ -153,11 +154,3 @@ def replay_failed(webhook_id: str, body: ReplayBody) -> Replayed:
     services().webhooks.get(project(), webhook_id)
     count = services().deliveries.replay_since(project(), webhook_id, body.since)
     return Replayed(replayed=count)
-
-
-def _with_secret(told: Record, status: int, *, location: str | None = None) -> Response:
-    response = Response(told.model_dump_json(), status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    if location:
-        response.headers["Location"] = location
-    return response
