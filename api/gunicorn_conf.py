@@ -37,9 +37,9 @@ sendfile = False  # it would wait for a client without patience (api.patience)
 
 def child_exit(server: Any, worker: Any) -> None:
     """A process has ended: what it counted is added to what the dead have counted."""
-    from api import metrics
+    from api.metric_files import bury  # prometheus_client reads the variable above when it is loaded
 
-    metrics.bury(worker.pid, Path(_counts))
+    bury(worker.pid, Path(_counts))
 
 
 def on_exit(server: Any) -> None:

@@ -9,7 +9,6 @@ The number of label sets is bounded: a process that has counted `MAX_VERSIONS` v
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -22,10 +21,10 @@ from apiflask import APIBlueprint
 from flask import Response
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
-from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from api.auth import asking, needs
+from api.metric_files import locked
 from api.wiring import services
 from shared.errors import GraftError, Temporary
 
@@ -91,22 +90,6 @@ def count_load(project: str, model: str, version: int) -> None:
     _LOADS.labels(*_bounded(project, model, str(version))).inc()
 
 
-def bury(pid: int, folder: Path) -> None:
-    """Add what a dead process counted to what the dead have counted, and remove its files.
-
-    Counters must not fall, and files must not grow in number with every child that is replaced.
-    """
-    with _locked(folder):
-        for path in folder.glob(f"*_{pid}.db"):
-            kind = path.name.removesuffix(f"_{pid}.db")
-            if kind in ("counter", "histogram"):
-                total = MmapedDict(str(folder / f"{kind}_dead.db"))
-                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):
-                    total.write_value(key, total.read_value(key)[0] + value, 0.0)
-                total.close()
-            path.unlink()
-
-
 class _Shown:
     """A collector of our metrics that leaves out other projects'."""
 
@@ -116,7 +99,7 @@ class _Shown:
     def collect(self) -> Iterator[Metric]:
         folder = os.environ.get(FOLDER)
         if folder:
-            with _locked(Path(folder)):
+            with locked(Path(folder)):
                 found = list(MultiProcessCollector(None, path=folder).collect())
         else:
             found = [metric for metric in REGISTRY.collect() if metric.name.startswith("graft_")]
@@ -140,14 +123,6 @@ class _Webhooks:
         for project, outcome, count in self._counts:
             family.add_metric([project, outcome], count)
         yield family
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """So that nobody reads what a dead process counted twice, or not at all."""
-    with (folder / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _bounded(project: str, model: str, version: str) -> tuple[str, str, str]:

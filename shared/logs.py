@@ -35,9 +35,9 @@ def configure(level: str = "INFO", **fields: str) -> None:
         _mask,
     ]
     renderer = structlog.processors.JSONRenderer()
-    # What no line of ours shows need not be found out for each (Logging HOWTO, "Optimization").
+    # What no line shows need not be found out for each (Logging HOWTO, "Optimization"). gunicorn's show the process.
     logging._srcfile = None
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logThreads = logging.logMultiprocessing = False
     logging.config.dictConfig(
         {
             "version": 1,

@@ -153,7 +153,6 @@ def test_a_retry_is_made_once(graft: Graft, endless: Json) -> None:
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency_key_reused")
 
 
-@pytest.mark.skip(reason="a schedule keeps its dataset now: needs another way to become impossible")
 def test_a_schedule_and_its_run_are_made_once_even_if_they_could_not_be_made_now(graft: Graft) -> None:
     dataset = graft.dataset(tables.iris(), name="scheduled-and-gone")
     body = {"name": "once", "cron": "0 0 1 1 *", "job": train_body(dataset, "scheduled-once")}
@@ -174,7 +173,6 @@ def test_a_schedule_and_its_run_are_made_once_even_if_they_could_not_be_made_now
 # The place in line
 
 
-@pytest.mark.skip(reason="places do not know yet that queues share 16 : 4 : 1")
 def test_queued_jobs_tell_their_places_and_start_in_that_order(
     graft: Graft, client_of: Callable[..., Graft], endless: Json
 ) -> None:
@@ -213,7 +211,6 @@ def test_queued_jobs_tell_their_places_and_start_in_that_order(
     assert started == sorted(started)
 
 
-@pytest.mark.skip(reason="fails after the test before it")
 def test_the_etag_of_a_queued_job_changes_with_its_place(graft: Graft, endless: Json) -> None:
     busy = [graft.started(endless) for _ in range(2)]
     first, second = (graft.submit(endless).json()["id"] for _ in range(2))

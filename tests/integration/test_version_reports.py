@@ -4,44 +4,21 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
 from shared.errors import Conflict, NotFound
-from shared.jobs import NewJob, NewVersion
 from shared.services import Services
-from shared.states import JobState
+from tests.support import versions
 from worker.publishing import version_report
 
 REASON = "Fine-tuning made it worse: -9.0 points of accuracy."
 
 
 def publish(services: Services, verdict: str | None) -> int:
-    """A version of `churn`, as the end of a job makes it."""
+    """A version of `churn` with that verdict."""
     report = {"verdict": verdict, "summary": {"headline": REASON}} if verdict else None
-    fields: dict[str, Any] = {
-        "name": "churn",
-        "job": "job_1",
-        "task": "classification",
-        "estimator": {"kind": "svm"},
-        "target": "label",
-        "schema": {"inputs": [], "output": {}},
-        "metrics": {},
-        "dataset": "ds_1",
-        "sha256": "0",
-        "signature": "0",
-        "bytes": 1,
-        "artifact_key": "default/jobs/job_1/token/model.joblib",
-        "library_versions": {},
-        **version_report({"report": report}),
-    }
-    services.jobs.submit(NewJob(project="default", type="fine_tune", spec={}, model="churn"))
-    claimed = services.jobs.claim("normal", "worker-1")
-    assert claimed
-    return services.jobs.finish(
-        claimed[0], JobState.SUCCEEDED, version=NewVersion("churn", None, None, fields)
-    )
+    return versions.publish(services, **version_report({"report": report}))
 
 
 def where(services: Services) -> int | None:

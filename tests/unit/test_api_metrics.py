@@ -35,14 +35,14 @@ def totals(folder: Path) -> dict[str, float]:
 
 
 def test_what_dead_processes_counted_is_kept_in_a_number_of_files_that_does_not_grow(tmp_path: Path) -> None:
-    from api import metrics
+    from api import metric_files
 
     pids = [counted(tmp_path, times) for times in (3, 4, 5)]
     before = totals(tmp_path)
     assert 12 in before.values()
     assert 120 in before.values()
     for pid in pids:
-        metrics.bury(pid, tmp_path)
+        metric_files.bury(pid, tmp_path)
         assert totals(tmp_path) == before
     assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_dead.db", "histogram_dead.db"]
 
