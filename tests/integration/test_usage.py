@@ -6,8 +6,11 @@ from datetime import date, timedelta
 
 from api.usage import RequestCounter
 from shared import database, keys
+from shared.contracts.jobs import Usage
 from shared.contracts.usage import Stored
+from shared.jobs import Lease, NewJob
 from shared.services import Services
+from shared.shards import NewShard
 from shared.usage import UsageStore
 from tests.support.waiting import eventually
 
@@ -38,6 +41,28 @@ def test_requests_that_could_not_be_written_down_are_written_later(services: Ser
     counter.count("a")
     counter._write()
     assert requests(services, "a") == 2
+
+
+def test_a_job_that_is_stopped_counts_what_its_waiting_shards_had_used(services: Services) -> None:
+    """The random histories meet this too seldom to be relied on."""
+    jobs, shards = services.jobs, services.shards
+    job_id = jobs.submit(NewJob(project="default", type="batch_predict", spec={}))[0].id
+    planning = claimed(services)
+    parts = [NewShard([{"number": n}], None) for n in range(2)]
+    assert shards.split(planning, "normal", parts, table={"rows": 2}, failed_allowed=0) == "done"
+    shard = claimed(services)
+    used = {"wall_seconds": 7.0, "cpu_seconds": 5.0, "peak_rss_bytes": 3}
+    jobs.renew(shard, rows_scored=0, usage=used)
+    assert jobs.release(shard, "normal", reason="drained") == "done"
+    jobs.cancel("default", job_id)
+    job = jobs.get("default", job_id)
+    assert (job.status, job.usage) == ("cancelled", Usage.model_validate(used))
+
+
+def claimed(services: Services) -> Lease:
+    found = services.jobs.claim("normal", "worker")
+    assert found is not None
+    return found[0]
 
 
 def test_days_are_forgotten_when_they_are_old(services: Services) -> None:
