@@ -70,6 +70,8 @@ PROFILES = {
 }
 PROFILE = PROFILES.get(os.environ.get("HYPOTHESIS_PROFILE", ""), PROFILES["ci"])
 
+PROGRESS = {"phase": "fitting", "completed": 1, "total": 2, "unit": "epochs"}
+
 indexes = st.integers(min_value=0, max_value=99)
 projects = st.sampled_from(PROJECTS)
 priorities = st.sampled_from(("normal", "normal", "high", "low"))
@@ -558,7 +560,7 @@ class JobHistory(RuleBasedStateMachine):
     @rule(index=indexes, progress=st.booleans())
     def renew(self, index: int, progress: bool) -> None:
         job = self._one(self._running(), index)
-        changes = {"progress": {"phase": "fitting"}} if progress else {}
+        changes = {"progress": PROGRESS} if progress else {}
         assert self.store.renew(job.lease, **changes) is job.asked_to_stop
         job.deadline = None
 
