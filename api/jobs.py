@@ -17,7 +17,7 @@ from api.preferences import preferences
 from api.wiring import client, services, waiting
 from shared import storage, submission
 from shared.contracts.base import Page
-from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, QueuePlace, SubmitBody
+from shared.contracts.jobs import Job, JobEventPage, JobLogLine, JobLogPage, JobPage, SubmitBody
 from shared.contracts.outputs import Manifest
 from shared.contracts.webhooks import Delivery, DeliveryPage
 from shared.errors import Conflict, NotFound, Temporary
@@ -79,14 +79,15 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
     response = None
     if conditional():
         state, revision = jobs.glance(owner, job_id)
-        response = unchanged(_placed(owner, job_id, state, revision)[0], weak=state is JobState.QUEUED)
+        response = unchanged(_tag(owner, job_id, state, revision)[0], weak=state is JobState.QUEUED)
         if response is not None and state not in TERMINAL:
             response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     if response is None:
         job, revision = jobs.look(owner, job_id)
-        tag, place = _placed(owner, job_id, job.status, revision)
-        answer = _answer(job.model_copy(update={"queue": place}) if place else job)
-        response = tagged(answer, tag, weak=job.status is JobState.QUEUED)
+        tag, ahead = _tag(owner, job_id, job.status, revision)
+        if ahead:
+            job = job.model_copy(update={"queue": services().places.place(ahead)})
+        response = tagged(_answer(job), tag, weak=job.status is JobState.QUEUED)
     if waited:
         preferences().applied_to(response, "wait")
     return response
@@ -204,14 +205,14 @@ def job_output(job_id: str) -> dict[str, Any]:
     return _linked(job.result["output"])
 
 
-def _placed(owner: str, job_id: str, state: JobState, revision: str) -> tuple[str, QueuePlace | None]:
-    """What the ETag says, and the place in line of a queued job: a job that moves up has changed for its client."""
+def _tag(owner: str, job_id: str, state: JobState, revision: str) -> tuple[str, list[int]]:
+    """What the ETag says, and how many are ahead of a queued job: one that moves up has changed for its client."""
     if state is not JobState.QUEUED:
-        return revision, None
-    at, place = services().places.of(owner, job_id)
-    if place is None or at != revision:
-        return revision, None
-    return f"{revision}.{place.ahead}", place
+        return revision, []
+    at, ahead = services().places.ahead(owner, job_id)
+    if not ahead or at != revision:
+        return revision, []
+    return f"{revision}.{sum(ahead)}", ahead
 
 
 def wait_as_preferred(owner: str, job_id: str) -> bool:

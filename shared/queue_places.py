@@ -97,16 +97,21 @@ class QueuePlaces:
         self._lock = threading.Lock()
         self._known: tuple[float, Load] | None = None
 
-    def of(self, project: str, job_id: str) -> tuple[str, QueuePlace | None]:
-        """The job's revision, and its place at that; None if it is in no line (it runs, or waits for its retry)."""
+    def ahead(self, project: str, job_id: str) -> tuple[str, list[int]]:
+        """The job's revision, and at that how many are ahead of it, queue by queue.
+
+        None are told of a job that is in no line: it runs, or waits for its retry.
+        """
         revision, *ahead = self._place(
             keys=[keys.job(project, job_id), *(keys.ready(name) for name in queue.PRIORITIES)],
             args=[project, job_id, _MOST_PROJECTS, keys.ready_of("%s", "%s"), *queue.PRIORITIES],
         )
-        if not ahead:
-            return revision or "", None
+        return revision or "", ahead
+
+    def place(self, ahead: Sequence[int]) -> QueuePlace:
+        """Of a job that has so many ahead of it."""
         start = self.load().start_ms(ahead)
-        return revision, QueuePlace(
+        return QueuePlace(
             position=sum(ahead) + 1,
             ahead=sum(ahead),
             estimated_start_at=None if start is None else from_ms(round(start)),

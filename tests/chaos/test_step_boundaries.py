@@ -93,7 +93,7 @@ def test_the_api_dies_around_the_acceptance_of_a_job(rig: Rig, moment: str) -> N
 def test_the_api_dies_around_a_cancel(rig: Rig, state: str, moment: str) -> None:
     if state == "queued":
         rig.stop_workers()
-    job_id = rig.submit(rig.long())
+    job_id = rig.submit(rig.long(epochs=100_000))
     if state == "running":
         rig.computing(job_id)
     with rig.dies_at(f"cancel.{moment}"), pytest.raises(httpx.TransportError):

@@ -25,7 +25,8 @@ def submitted(
 
 
 def place(services: Services, job_id: str, project: str = "default") -> QueuePlace | None:
-    return services.places.of(project, job_id)[1]
+    ahead = services.places.ahead(project, job_id)[1]
+    return services.places.place(ahead) if ahead else None
 
 
 def ahead(services: Services, job_id: str, project: str = "default") -> int:
