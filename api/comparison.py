@@ -17,7 +17,7 @@ from shared.contracts.job_fields import MODEL_REF_PATTERN
 from shared.contracts.models import ModelVersion
 from shared.errors import FieldError, NotFound
 from shared.held_out import Measured
-from shared.jobs import decode
+from shared.job_records import decode
 
 blueprint = APIBlueprint("comparison", __name__, url_prefix="/v1/models", tag="Models")
 

@@ -78,16 +78,15 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
         waited = wait_as_preferred(owner, job_id)
     response = None
     if conditional():
-        state, revision = jobs.glance(owner, job_id)
-        response = unchanged(_tag(owner, job_id, state, revision)[0], weak=state is JobState.QUEUED)
-        if response is not None and state not in TERMINAL:
+        now = jobs.standing(owner, job_id)
+        response = unchanged(now.tag, weak=now.state is JobState.QUEUED)
+        if response is not None and now.state not in TERMINAL:
             response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     if response is None:
-        job, revision = jobs.look(owner, job_id)
-        tag, ahead = _tag(owner, job_id, job.status, revision)
-        if ahead:
-            job = job.model_copy(update={"queue": services().places.place(ahead)})
-        response = tagged(_answer(job), tag, weak=job.status is JobState.QUEUED)
+        job, now = jobs.look(owner, job_id)
+        if now.ahead:
+            job = job.model_copy(update={"queue": services().places.place(now.ahead)})
+        response = tagged(_answer(job), now.tag, weak=now.state is JobState.QUEUED)
     if waited:
         preferences().applied_to(response, "wait")
     return response
@@ -203,16 +202,6 @@ def job_output(job_id: str) -> dict[str, Any]:
             f"{job_id} is {job.status}; it has an output when it has succeeded", code="no_output_yet"
         )
     return _linked(job.result["output"])
-
-
-def _tag(owner: str, job_id: str, state: JobState, revision: str) -> tuple[str, list[int]]:
-    """What the ETag says, and how many are ahead of a queued job: one that moves up has changed for its client."""
-    if state is not JobState.QUEUED:
-        return revision, []
-    at, ahead = services().places.ahead(owner, job_id)
-    if not ahead or at != revision:
-        return revision, []
-    return f"{revision}.{sum(ahead)}", ahead
 
 
 def wait_as_preferred(owner: str, job_id: str) -> bool:

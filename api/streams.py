@@ -26,7 +26,8 @@ from flask import Response
 from api.waiting import Client, Waiting
 from shared.contracts.jobs import JobEvent, JobProgress
 from shared.errors import Malformed, Temporary
-from shared.jobs import Following, JobStore
+from shared.job_records import Following
+from shared.jobs import JobStore
 from shared.states import TERMINAL
 
 MEDIA_TYPE: Final = "text/event-stream"

@@ -18,7 +18,7 @@ from pathlib import Path
 from graft.stack import start_redis
 from shared import services as composition
 from shared.config import Settings
-from shared.jobs import NewJob
+from shared.job_records import NewJob
 from shared.services import Services
 from shared.shards import NewShard
 from shared.states import JobState

@@ -22,7 +22,7 @@ from shared.contracts.datasets import Dataset, DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound, TooLarge, in_use
-from shared.jobs import Uses
+from shared.job_records import Uses
 from shared.storage import ObjectStore
 from shared.tables.compression import compression_named
 

@@ -8,34 +8,34 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from ulid import ULID
 
 from shared import keys, logs, queue
-from shared.contracts.base import from_ms
-from shared.contracts.jobs import (
-    Counts,
-    Job,
-    JobError,
-    JobEvent,
-    JobLinks,
-    JobLogLine,
-    JobProgress,
-    Progress,
-    Usage,
-)
+from shared.contracts.jobs import Job, JobEvent, JobLogLine
 from shared.database import Database
 from shared.errors import (
     Conflict,
-    GraftError,
     InvalidInput,
     LostLease,
     NotFound,
     Temporary,
     TooMany,
+)
+from shared.job_records import (
+    Following,
+    Lease,
+    NewJob,
+    NewVersion,
+    NumberTaken,
+    OccurrenceCall,
+    Standing,
+    encode,
+    to_event,
+    to_job,
+    to_progress,
 )
 from shared.states import TERMINAL, JobState, sources
 
@@ -49,107 +49,8 @@ _KEEPS = frozenset({"train", "fine_tune", "batch_predict"})
 """Types of jobs that put something into the store to stay."""
 _MOST_LOG_LINES = 2_000
 _MOST_FOLLOWED = 100
-_JSON_FIELDS = (
-    "spec",
-    "progress",
-    "counts",
-    "result",
-    "error",
-    "warnings",
-    "usage",
-    "metadata",
-    "checkpoint",
-    "pieces",
-    "table",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """A record that must exist when a job is accepted, and stay while it lives.
-
-    `pointer` names it in errors.
-    """
-
-    record: str
-    users: str
-    pointer: str
-    is_remembered: bool = True
-    """Whether lineage asks which jobs have ever used it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A checked request, ready to be accepted."""
-
-    project: str
-    type: str
-    spec: Mapping[str, Any]
-    priority: str = "normal"
-    max_attempts: int = 3
-    timeout_seconds: int | None = None
-    metadata: Mapping[str, Any] | None = None
-    webhook_url: str | None = None
-    model: str | None = None
-    """The name of the model it makes or uses: what `?model=` finds it by."""
-    parent: str | None = None
-    schedule: str | None = None
-    uses: Sequence[Uses] = ()
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OccurrenceCall:
-    """What a script needs to decide a schedule's occurrence in the same step (see `_occurrences.lua`)."""
-
-    keys: Sequence[str]
-    args: Sequence[str | int]
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right of one attempt to write to its job."""
-
-    project: str
-    job_id: str
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewVersion:
-    """A model version that comes into being when its job is finished.
-
-    `number` is the one that its signature was made for; None: whichever is next.
-    """
-
-    name: str
-    description: str | None
-    tags: Mapping[str, str] | None
-    fields: Mapping[str, Any]
-    number: int | None = None
-
-
-class NumberTaken(GraftError):
-    """Another version has come first: sign for the next number. Nothing has changed."""
-
-    default_code = "number_taken"
-    status = 409
-
-
-@dataclass(frozen=True, slots=True)
-class Following:
-    """What happened to a job since an earlier look, oldest first, and where the next look goes on."""
-
-    after: str | None = None
-    """The newest event that is known."""
-    revision: str | None = None
-    state: JobState | None = None
-    events: Sequence[JobEvent] = ()
-    progress: JobProgress | None = None
-    """How far it is, if it runs and has changed since."""
-    has_more: bool = False
-    is_gone: bool = False
-
+_MOST_PROJECTS_IN_LINE = 1_000
+"""That a look at a queued job counts."""
 
 Released = Literal["done", "cancel", "spent"]
 
@@ -176,6 +77,7 @@ class JobStore:
         self._idempotency_seconds = idempotency_seconds
         self._max_bytes = max_bytes
         self._submit = database.script("submit")
+        self._look = database.script("look")
         self._claim = database.script("claim")
         self._renew = database.script("renew")
         self._note = database.script("note")
@@ -284,13 +186,37 @@ class JobStore:
 
     def get(self, project: str, job_id: str) -> Job:
         """The job as it is told. Raises NotFound, also for another project's."""
-        return self.look(project, job_id)[0]
-
-    def look(self, project: str, job_id: str) -> tuple[Job, str]:
-        """The job and its revision, of one moment. Raises as `get` does."""
         _refuse_shards(job_id)
-        record = self.record(project, job_id)
-        return to_job(record), record["revision"]
+        return to_job(self.record(project, job_id))
+
+    def look(self, project: str, job_id: str) -> tuple[Job, Standing]:
+        """The job and where it stands, of one moment. Raises as `get` does."""
+        record, ahead = self._looked(project, job_id)
+        return to_job(record), Standing(JobState(record["status"]), record["revision"], ahead)
+
+    def standing(self, project: str, job_id: str) -> Standing:
+        """Where the job stands, and no more: what an ETag needs. Raises as `get` does."""
+        record, ahead = self._looked(project, job_id, "status", "revision")
+        return Standing(JobState(record["status"]), record["revision"], ahead)
+
+    def _looked(self, project: str, job_id: str, *fields: str) -> tuple[dict[str, str], list[int]]:
+        """The fields of its hash (all, if none is named), and how many jobs are ahead of it, queue by queue."""
+        _refuse_shards(job_id)
+        values, ahead = self._look(
+            keys=[keys.job(project, job_id), *(keys.ready(name) for name in queue.PRIORITIES)],
+            args=[
+                project,
+                job_id,
+                _MOST_PROJECTS_IN_LINE,
+                keys.ready_of("%s", "%s"),
+                *queue.PRIORITIES,
+                *fields,
+            ],
+        )
+        if not values:
+            raise NotFound(f"there is no job {job_id}", code="unknown_job")
+        pairs = zip(fields, values, strict=True) if fields else zip(values[::2], values[1::2], strict=True)
+        return dict(pairs), ahead
 
     def record(self, project: str, job_id: str) -> dict[str, str]:
         """The raw hash."""
@@ -300,7 +226,7 @@ class JobStore:
         return found
 
     def glance(self, project: str, job_id: str) -> tuple[JobState, str]:
-        """State and revision only: what polling and ETags need."""
+        """State and revision only: what polling needs."""
         _refuse_shards(job_id)
         status, revision = self._redis.hmget(keys.job(project, job_id), "status", "revision")
         if status is None or revision is None:
@@ -380,7 +306,7 @@ class JobStore:
         entries = self._redis.xrange(
             keys.job_events(project, job_id), min=f"({after}" if after else "-", count=limit + 1
         )
-        found = [_to_event(entry_id, fields) for entry_id, fields in entries]
+        found = [to_event(entry_id, fields) for entry_id, fields in entries]
         return found[:limit], len(found) > limit
 
     def follow(self, project: str, job_id: str, seen: Following) -> Following:
@@ -402,14 +328,14 @@ class JobStore:
             if seen.revision is None:
                 raise NotFound(f"there is no job {job_id}", code="unknown_job")
             return Following(after=seen.after, revision=seen.revision, is_gone=True)
-        events = [_to_event(entry_id, fields) for entry_id, fields in entries[:_MOST_FOLLOWED]]
+        events = [to_event(entry_id, fields) for entry_id, fields in entries[:_MOST_FOLLOWED]]
         changed = status == JobState.RUNNING and revision != seen.revision
         return Following(
             after=events[-1].id if events else seen.after,
             revision=revision,
             state=JobState(status),
             events=events,
-            progress=_job_progress(self._redis.hgetall(job)) if changed else None,
+            progress=to_progress(self._redis.hgetall(job)) if changed else None,
             has_more=len(entries) > _MOST_FOLLOWED,
         )
 
@@ -715,107 +641,3 @@ def _whole(lease: Lease) -> tuple[str, ...]:
 def _children_of(project: str, parent: Mapping[str, Any] | None) -> list[str]:
     """The index of what has been made from the version's parent."""
     return [keys.version_children(project, parent["name"], int(parent["version"]))] if parent else []
-
-
-def encode(**fields: Any) -> list[str]:
-    """Field, value pairs for a hash. None is left out; what is not a string or number becomes JSON."""
-    pairs: list[str] = []
-    for name, value in fields.items():
-        if value is not None:
-            plain = isinstance(value, str | int | float) and not isinstance(value, bool)
-            pairs += [name, str(value) if plain else json.dumps(value, separators=(",", ":"))]
-    return pairs
-
-
-def decode(record: Mapping[str, str], names: Iterable[str] = _JSON_FIELDS) -> dict[str, Any]:
-    """The JSON fields of a hash, parsed; the others as they are."""
-    chosen = frozenset(names)
-    return {name: json.loads(value) if name in chosen else value for name, value in record.items()}
-
-
-def _to_event(entry_id: str, fields: Mapping[str, str]) -> JobEvent:
-    return JobEvent(
-        id=entry_id,
-        event=fields["event"],
-        state=JobState(fields["state"]),
-        attempt=int(fields["attempt"]),
-        reason=fields["reason"],
-        at=from_ms(int(entry_id.partition("-")[0])),
-    )
-
-
-def _job_progress(record: Mapping[str, str]) -> JobProgress | None:
-    """How far a running job is; None if it runs no more or has not said yet."""
-    if record.get("status") != JobState.RUNNING:
-        return None
-    job = to_job(record)
-    if job.progress is None:
-        return None
-    return JobProgress(attempt=job.attempt, progress=job.progress, counts=job.counts)
-
-
-def to_job(record: Mapping[str, str]) -> Job:
-    """The public form of a job's hash."""
-    held = decode(record)
-    job_id, state = held["id"], JobState(held["status"])
-    here = f"/v1/jobs/{job_id}"
-    result = held.get("result")
-    if result is not None and "model_version" in held:
-        result = {"model": {"name": held["model"], "version": int(held["model_version"])}, **result}
-    return Job(
-        id=job_id,
-        type=held["type"],
-        status=state,
-        project=held["project"],
-        priority=held["priority"],
-        created_at=from_ms(int(held["created_at"])),
-        started_at=_time(held, "started_at"),
-        finished_at=_time(held, "finished_at"),
-        cancel_requested_at=_time(held, "cancel_requested_at"),
-        attempt=int(held["attempt"]),
-        max_attempts=int(held["max_attempts"]),
-        worker=held.get("worker"),
-        progress=_parsed(Progress, held.get("progress") or _progress_of_shards(held)),
-        counts=_parsed(Counts, held.get("counts")),
-        spec=held["spec"],
-        result=result if state in TERMINAL else None,
-        error=_parsed(JobError, held.get("error")) if state in TERMINAL else None,
-        warnings=held.get("warnings", []),
-        usage=_parsed(Usage, held.get("usage")),
-        metadata=held.get("metadata", {}),
-        parent=held.get("parent"),
-        schedule=held.get("schedule"),
-        links=JobLinks(
-            self=here,
-            events=f"{here}/events",
-            logs=f"{here}/logs",
-            cancel=f"{here}/cancel",
-            output=f"{here}/output" if held["type"] == "batch_predict" else None,
-        ),
-    )
-
-
-def _progress_of_shards(held: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How far the shards of a running job are together. The pace is the mean since it was split."""
-    if "shards" not in held or held["status"] != JobState.RUNNING:
-        return None
-    total, completed = held["table"]["rows"], int(held["rows_scored"])
-    seconds = (int(held["scored_at"]) - int(held["split_at"])) / 1000
-    pace = (completed - int(held["rows_at_split"])) / seconds if seconds > 0 else 0.0
-    return {
-        "phase": "scoring",
-        "completed": completed,
-        "total": total,
-        "unit": "rows",
-        "percent": round(100 * completed / total, 1),
-        "eta_seconds": round((total - completed) / pace) if pace > 0 else None,
-        "details": {"shards": int(held["shards"])},
-    }
-
-
-def _time(held: Mapping[str, Any], name: str) -> Any:
-    return from_ms(int(held[name])) if name in held else None
-
-
-def _parsed(record: Any, value: Any) -> Any:
-    return None if value is None else record.model_validate(value)

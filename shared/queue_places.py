@@ -26,7 +26,6 @@ from shared.contracts.jobs import QueuePlace
 from shared.database import Database
 from shared.workers import ALIVE_MS
 
-_MOST_PROJECTS = 1_000
 _MOST_RUNNING = 200
 _SAMPLE = 10
 _MOST_SIMULATED = 500
@@ -92,21 +91,9 @@ class QueuePlaces:
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._place = database.script("queue_place")
         self._load = database.script("queue_load")
         self._lock = threading.Lock()
         self._known: tuple[float, Load] | None = None
-
-    def ahead(self, project: str, job_id: str) -> tuple[str, list[int]]:
-        """The job's revision, and at that how many are ahead of it, queue by queue.
-
-        None are told of a job that is in no line: it runs, or waits for its retry.
-        """
-        revision, *ahead = self._place(
-            keys=[keys.job(project, job_id), *(keys.ready(name) for name in queue.PRIORITIES)],
-            args=[project, job_id, _MOST_PROJECTS, keys.ready_of("%s", "%s"), *queue.PRIORITIES],
-        )
-        return revision or "", ahead
 
     def place(self, ahead: Sequence[int]) -> QueuePlace:
         """Of a job that has so many ahead of it."""

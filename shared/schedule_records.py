@@ -10,7 +10,7 @@ from typing import Any, Literal
 from shared import keys
 from shared.contracts.base import from_ms
 from shared.contracts.schedules import Occurrence, OccurrenceStatus, Schedule, ScheduleBody, ScheduleLinks
-from shared.jobs import Uses
+from shared.job_records import Uses
 from shared.timetable import Timetable, timetable
 
 How = Literal["next", "waiting", "manual"]

@@ -15,7 +15,7 @@ from shared.contracts.jobs import AnyJobBody, SubmitBody
 from shared.contracts.refusals import invalid, refused
 from shared.contracts.schedules import ScheduleBody
 from shared.errors import FieldError, InvalidInput
-from shared.jobs import NewJob
+from shared.job_records import NewJob
 from shared.schedule_records import Standing
 from shared.services import Services
 from shared.timetable import timetable

@@ -20,7 +20,8 @@ from shared.conditions import UNCONDITIONAL, Condition
 from shared.contracts.schedules import Occurrence, ScheduleBody
 from shared.database import Database
 from shared.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, TooMany
-from shared.jobs import OccurrenceCall, key_reused
+from shared.job_records import OccurrenceCall
+from shared.jobs import key_reused
 from shared.schedule_names import named
 from shared.schedule_records import Decision, Standing, Waiting, encode_decision, to_occurrence, to_standing
 from shared.timetable import Timetable, timetable

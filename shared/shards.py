@@ -16,7 +16,7 @@ from typing import Any, Literal
 from shared import keys, queue
 from shared.database import Database
 from shared.errors import LostLease
-from shared.jobs import Lease, decode, encode
+from shared.job_records import Lease, decode, encode
 from shared.states import JobState
 
 Split = Literal["done", "cancel", "complete"]

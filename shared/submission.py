@@ -10,7 +10,7 @@ from shared.checks.base import Checks
 from shared.contracts.jobs import AnyJobBody, BatchPredictBody, TrainBody
 from shared.contracts.transfer import EvaluateBody, FineTuneBody, RankSourcesBody, ShiftReportBody
 from shared.errors import InvalidInput
-from shared.jobs import NewJob
+from shared.job_records import NewJob
 from shared.services import Services
 
 

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from shared import logs
 from shared.contracts.base import rfc3339
 from shared.errors import GraftError, LostLease, Temporary
-from shared.jobs import Lease, NewVersion, NumberTaken
+from shared.job_records import Lease, NewVersion, NumberTaken
 from shared.services import Services
 from shared.states import JobState
 from worker import checkpoints, inputs, memory, publishing, recovery

@@ -13,7 +13,7 @@ from typing import Any
 
 from shared import keys, logs
 from shared.errors import NotFound, Temporary
-from shared.jobs import Lease, decode
+from shared.job_records import Lease, decode
 from shared.services import Services
 from shared.shards import NewShard
 from shared.states import JobState

@@ -16,7 +16,7 @@ from typing import Any
 
 from shared import keys, logs, storage
 from shared.errors import LostLease, NotFound, Temporary
-from shared.jobs import Lease
+from shared.job_records import Lease
 from shared.services import Services
 from worker.handlers.base import Assignment
 from worker.handlers.reporting import library_versions

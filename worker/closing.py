@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import keys
-from shared.jobs import Lease
+from shared.job_records import Lease
 from shared.services import Services
 from worker import publishing
 from worker.handlers.batch_output import ERRORS

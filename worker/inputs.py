@@ -14,7 +14,7 @@ from shared import compatibility, datasets, logs, storage
 from shared.contracts.datasets import DatasetFile
 from shared.contracts.tables import Column, Format
 from shared.errors import Conflict, InvalidInput, NotFound
-from shared.jobs import decode
+from shared.job_records import decode
 from shared.services import Services
 from shared.signing import BadSignature
 from shared.storage import Object

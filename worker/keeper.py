@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from shared import logs
 from shared.errors import GraftError, LostLease, Temporary
-from shared.jobs import JobStore, Lease
+from shared.job_records import Lease
+from shared.jobs import JobStore
 
 log = logs.get(__name__)
 

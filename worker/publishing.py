@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shared import keys, storage
-from shared.jobs import Lease, NewVersion
+from shared.job_records import Lease, NewVersion
 from shared.services import Services
 from shared.signing import Signed, made_of
 

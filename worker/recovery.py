@@ -14,7 +14,7 @@ from typing import Any
 
 from shared import keys, logs, storage
 from shared.errors import NotFound
-from shared.jobs import Lease, NewVersion
+from shared.job_records import Lease, NewVersion
 from shared.services import Services
 
 log = logs.get(__name__)

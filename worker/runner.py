@@ -8,7 +8,7 @@ from multiprocessing.context import ForkServerContext
 
 from shared import logs
 from shared.errors import GraftError
-from shared.jobs import Lease
+from shared.job_records import Lease
 from shared.services import Services
 from worker.batches import ShardAttempt, attempt_at
 

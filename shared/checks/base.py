@@ -9,7 +9,7 @@ from shared import datasets, keys
 from shared.contracts.datasets import Dataset
 from shared.contracts.models import ModelVersion
 from shared.errors import FieldError, InvalidInput, NotFound
-from shared.jobs import Uses
+from shared.job_records import Uses
 from shared.services import Services
 
 _SMALLEST_TRAINING = 2

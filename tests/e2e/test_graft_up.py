@@ -41,6 +41,7 @@ class Instance:
                 env=clean_environment() | (env or {}),
                 stdout=out,
                 stderr=out,
+                preexec_fn=hang_up_ends,
             )
 
     def ready(self) -> Instance:
@@ -86,6 +87,11 @@ class Instance:
 
 def up(directory: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "graft", "up", "--data-dir", str(directory), "--port", "0", *options]
+
+
+def hang_up_ends() -> None:
+    """As in a terminal, also when the suite itself runs under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def clean_environment() -> dict[str, str]:

@@ -24,7 +24,7 @@ from api.auth import Principal
 from graft.stack import Endpoint, RunningServer, ports, services
 from shared import keys
 from shared.config import Settings
-from shared.jobs import NewJob
+from shared.job_records import NewJob
 from shared.services import Services
 from shared.states import JobState
 from tests.e2e import tables

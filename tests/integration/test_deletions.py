@@ -19,7 +19,7 @@ from shared.config import Settings
 from shared.contracts.jobs import SubmitBody
 from shared.contracts.schedules import ScheduleBody
 from shared.errors import Conflict, InUse, InvalidInput, NotFound, PreconditionFailed
-from shared.jobs import NewJob
+from shared.job_records import NewJob
 from shared.services import Services
 from shared.states import JobState
 from tests.support.schedules import DATASET, a_dataset

@@ -11,7 +11,8 @@ import pytest
 from shared import keys
 from shared import services as composition
 from shared.config import Settings
-from shared.jobs import JobStore, Lease, NewJob
+from shared.job_records import Lease, NewJob
+from shared.jobs import JobStore
 from shared.queue import PRIORITIES, priority_of, queue_name
 from shared.services import Services
 from shared.shards import NewShard

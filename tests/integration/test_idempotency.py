@@ -9,7 +9,7 @@ import pytest
 from shared import idempotency
 from shared.errors import Conflict, InvalidInput, TooMany
 from shared.idempotency import KeyedRequest
-from shared.jobs import NewJob
+from shared.job_records import NewJob
 from shared.services import Services
 from tests.support.waiting import eventually
 

@@ -48,7 +48,8 @@ from shared.config import Settings
 from shared.database import Database
 from shared.datasets import used
 from shared.errors import Conflict, InvalidInput, LostLease, NotFound, TooMany
-from shared.jobs import JobStore, Lease, NewJob, NewVersion
+from shared.job_records import Lease, NewJob, NewVersion
+from shared.jobs import JobStore
 from shared.queue import PRIORITIES, queue_name, wake_up
 from shared.services import Services
 from shared.states import LIVE, TERMINAL, TRANSITIONS, JobState

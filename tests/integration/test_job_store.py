@@ -11,7 +11,8 @@ import pytest
 
 from shared import keys
 from shared.errors import Conflict, InvalidInput, LostLease, NotFound, TooMany
-from shared.jobs import JobStore, Lease, NewJob, NewVersion, NumberTaken, Uses
+from shared.job_records import Lease, NewJob, NewVersion, NumberTaken, Uses
+from shared.jobs import JobStore
 from shared.queue import PRIORITIES, queue_name
 from shared.services import Services
 from shared.states import JobState

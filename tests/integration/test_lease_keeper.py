@@ -9,7 +9,8 @@ import pytest
 
 from graft.stack import start_redis
 from shared import database
-from shared.jobs import JobStore, Lease, NewJob
+from shared.job_records import Lease, NewJob
+from shared.jobs import JobStore
 from shared.services import Services
 from tests.support.waiting import eventually
 from worker.keeper import Interrupted, LeaseKeeper

@@ -9,7 +9,7 @@ import pytest
 from shared import datasets, keys
 from shared.contracts.models import Lineage
 from shared.errors import NotFound
-from shared.jobs import NewJob, Uses
+from shared.job_records import NewJob, Uses
 from shared.services import Services
 from shared.states import JobState
 from tests.support.schedules import a_dataset

@@ -10,7 +10,8 @@ import pytest
 
 from shared import keys
 from shared.contracts.jobs import QueuePlace
-from shared.jobs import NewJob
+from shared.errors import NotFound
+from shared.job_records import NewJob
 from shared.queue import PRIORITIES
 from shared.queue_places import Load, QueuePlaces
 from shared.services import Services
@@ -25,7 +26,7 @@ def submitted(
 
 
 def place(services: Services, job_id: str, project: str = "default") -> QueuePlace | None:
-    ahead = services.places.ahead(project, job_id)[1]
+    ahead = services.jobs.standing(project, job_id).ahead
     return services.places.place(ahead) if ahead else None
 
 
@@ -87,12 +88,15 @@ def test_a_job_that_waits_for_its_retry_is_in_no_line(services: Services) -> Non
     assert place(services, job_id) is None
 
 
-def test_an_ended_an_unknown_and_another_projects_job_are_in_no_line(services: Services) -> None:
+def test_an_ended_job_is_in_no_line_and_an_unknown_and_another_projects_do_not_exist(
+    services: Services,
+) -> None:
     job_id = submitted(services)
-    assert place(services, job_id, "other") is None
     services.jobs.cancel("default", job_id)
     assert place(services, job_id) is None
-    assert place(services, "job_unknown") is None
+    for project, unknown in (("other", job_id), ("default", "job_unknown")):
+        with pytest.raises(NotFound):
+            place(services, unknown, project)
 
 
 def test_nobody_says_a_place_among_more_projects_than_are_counted(services: Services) -> None:

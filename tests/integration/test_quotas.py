@@ -22,7 +22,7 @@ from shared import services as composition
 from shared.config import Settings
 from shared.contracts.datasets import DatasetFile
 from shared.errors import TooLarge, TooMany
-from shared.jobs import NewJob, NewVersion
+from shared.job_records import NewJob, NewVersion
 from shared.services import Services
 from shared.states import JobState
 

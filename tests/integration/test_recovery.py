@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from shared import keys
-from shared.jobs import Lease, NewVersion
+from shared.job_records import Lease, NewVersion
 from shared.services import Services
 from worker import recovery
 from worker.recovery import Finished

@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from graft.stack import RunningServer
 from shared import keys
 from shared.errors import Conflict, LostLease
-from shared.jobs import Lease, NewJob, decode
+from shared.job_records import Lease, NewJob, decode
 from shared.queue import queue_name
 from shared.shards import NewShard
 from shared.states import TERMINAL, JobState

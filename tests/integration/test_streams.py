@@ -12,7 +12,7 @@ import pytest
 from api import streams
 from api.waiting import Client, Waiting
 from shared.errors import NotFound, Temporary
-from shared.jobs import NewJob
+from shared.job_records import NewJob
 from shared.services import Services
 from shared.states import JobState
 from tests.support.event_streams import Event, Stream

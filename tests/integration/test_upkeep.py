@@ -11,7 +11,7 @@ from shared import keys
 from shared.contracts.tables import Column
 from shared.contracts.uploads import Upload, UploadBody
 from shared.errors import Conflict, NotFound
-from shared.jobs import Lease, NewJob, NewVersion
+from shared.job_records import Lease, NewJob, NewVersion
 from shared.services import Services
 from shared.states import JobState
 from shared.workers import WorkerStatus

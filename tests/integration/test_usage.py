@@ -8,7 +8,7 @@ from api.usage import RequestCounter
 from shared import database, keys
 from shared.contracts.jobs import Usage
 from shared.contracts.usage import Stored
-from shared.jobs import Lease, NewJob
+from shared.job_records import Lease, NewJob
 from shared.services import Services
 from shared.shards import NewShard
 from shared.usage import UsageStore

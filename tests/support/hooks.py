@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.contracts.webhooks import WebhookBody
-from shared.jobs import Lease, NewJob
+from shared.job_records import Lease, NewJob
 from shared.services import Services
 from shared.states import JobState
 from shared.webhooks.answers import Answer

@@ -9,7 +9,7 @@ from typing import Any
 from shared.contracts.datasets import DatasetFile
 from shared.contracts.schedules import Occurrence, ScheduleBody
 from shared.contracts.tables import Column
-from shared.jobs import NewJob, NewVersion
+from shared.job_records import NewJob, NewVersion
 from shared.schedule_records import Standing
 from shared.schedules import ScheduleStore
 from shared.services import Services

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from shared.jobs import NewJob, NewVersion, NumberTaken, Uses
+from shared.job_records import NewJob, NewVersion, NumberTaken, Uses
 from shared.services import Services
 from shared.states import JobState
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from shared import failpoints, keys, logs
 from shared.errors import LostLease
-from shared.jobs import Lease
+from shared.job_records import Lease
 from shared.services import Services
 from shared.states import JobState
 
