@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MOST_BYTES = 2**18
+_APART_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def drive(
     selector = selectors.DefaultSelector()
     clients = [_Client(address, content, status) for _ in range(connections)]
     started = time.perf_counter()
-    # With pauses the clients begin spread over one, as pollers would.
-    due = [(started + pause_seconds * n / connections, n) for n in range(connections)]
+    # Clients begin one after another. At once, one process of the server may accept nearly all of them.
+    begin_within = max(pause_seconds, connections * _APART_SECONDS)
+    due = [(started + begin_within * n / connections, n) for n in range(connections)]
     latencies: list[float] = []
     ends = started + seconds
     try:
