@@ -33,9 +33,12 @@ class Preferences:
             response.headers["Preference-Applied"] = ", ".join(told)
 
 
+_NONE = Preferences()
+
+
 def preferences() -> Preferences:
     """Of the request that is being answered."""
-    return parse(request.headers.getlist("Prefer"))
+    return parse(request.headers.getlist("Prefer")) if "Prefer" in request.headers else _NONE
 
 
 def parse(headers: Iterable[str]) -> Preferences:

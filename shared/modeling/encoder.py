@@ -21,7 +21,16 @@ import numpy.typing as npt
 
 from shared.contracts.tables import ColumnType
 from shared.errors import InvalidInput
-from shared.modeling.columns import MISSING, UNSEEN, Table, category_codes, column, instants, numbers
+from shared.modeling.columns import (
+    MISSING,
+    UNSEEN,
+    Table,
+    category_codes,
+    column,
+    instants,
+    numbers,
+    numbers_of,
+)
 
 Matrix = npt.NDArray[np.float32]
 Scaling = Literal["standardize", "normalize", "minmax", "none"]
@@ -158,6 +167,8 @@ class CategoryColumn:
         return int(absent.sum())
 
 
+_FEW_ROWS = 256
+
 InputColumn = NumericColumn | BooleanColumn | TimeColumn | CategoryColumn
 
 
@@ -198,7 +209,10 @@ class Encoder:
         Raises InvalidInput: `missing_column`, `mistyped_column`, or `missing_values` under `missing="fail"`.
         """
         out = np.empty((table.num_rows, self.width), np.float32)
+        at_once = self._numbers_at_once(table, out) if table.num_rows <= _FEW_ROWS else frozenset[str]()
         for item, place in zip(self.columns, self.slices().values(), strict=True):
+            if item.name in at_once:
+                continue
             try:
                 absent = item.write(column(table, item.name), out[:, place], self.numeric)
             except KeyError:
@@ -211,6 +225,35 @@ class Encoder:
         if self.numeric == "normalize":
             self._normalize(out)
         return out
+
+    def _numbers_at_once(self, table: Table, out: Matrix) -> frozenset[str]:
+        """Write the numeric columns of a few rows in one step: one by one they take a good part of a prediction's time.
+
+        Returns their names; none where one of them is not there, is no number or may not be missing: that is for
+        whoever writes column by column to say.
+        """
+        blocks = [
+            (item, place.start)
+            for item, place in zip(self.columns, self.slices().values(), strict=True)
+            if isinstance(item, NumericColumn)
+        ]
+        if not blocks:
+            return frozenset()
+        try:
+            found = numbers_of([column(table, item.name) for item, _ in blocks])
+        except (KeyError, TypeError):
+            return frozenset()
+        absent = np.isnan(found)
+        if absent.any():
+            if self.missing == "fail":
+                return frozenset()
+            found = np.where(absent, [item.mean for item, _ in blocks], found)
+        if self.numeric in ("standardize", "minmax"):
+            offsets, scales = np.array([item.offset_and_scale(self.numeric) for item, _ in blocks]).T
+            found -= offsets
+            found /= scales
+        out[:, [start for _, start in blocks]] = found
+        return frozenset(item.name for item, _ in blocks)
 
     def gaps(self, table: Table) -> dict[str, dict[str, int]]:
         """Per column the number of missing cells, and for text columns of unseen ones; columns without any

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -31,6 +31,7 @@ _PYTHON_TYPES: dict[ColumnType, set[type]] = {
     "date": {str},
     "datetime": {str},
 }
+_NUMERIC = frozenset({"integer", "number"})
 _PARSERS: dict[ColumnType, Callable[[str], Any]] = {"date": parse_date, "datetime": parse_datetime}
 
 
@@ -52,34 +53,44 @@ def _columns(rows: Sequence[Any], inputs: Sequence[Mapping[str, Any]]) -> list[A
     if any(type(row) is not dict or len(row) != len(inputs) for row in rows):
         return None
     try:
-        found = [_column(list(map(itemgetter(item["name"]), rows)), item) for item in inputs]
+        cells = [list(map(itemgetter(item["name"]), rows)) for item in inputs]
+        if not all(map(_are_of_type, cells, inputs)):
+            return None
+        numeric = [values for values, item in zip(cells, inputs, strict=True) if item["type"] in _NUMERIC]
+        numbers = _numbers(list(chain.from_iterable(numeric)))
+        if numbers is None:
+            return None
+        pieces = (numbers.slice(start, len(rows)) for start in range(0, len(numbers), len(rows)))
+        return [
+            next(pieces) if item["type"] in _NUMERIC else _column(values, item["type"])
+            for values, item in zip(cells, inputs, strict=True)
+        ]
     except (KeyError, ValueError, TypeError, OverflowError, pa.ArrowException):
         return None
-    return None if any(values is None for values in found) else found
 
 
-def _column(values: list[Any], item: Mapping[str, Any]) -> Any:
-    """One column, or None where a cell is of another type or may not be missing. Raises what Arrow does."""
-    kind, present = item["type"], set(map(type, values))
+def _are_of_type(values: list[Any], item: Mapping[str, Any]) -> bool:
+    """Whether each cell of a column is what it should be, or missing where it may be."""
+    present = set(map(type, values))
     if type(None) in present:
         if not item.get("nullable", True):
-            return None
+            return False
         present.discard(type(None))
-    if not present <= _PYTHON_TYPES[kind]:
-        return None
+    return present <= _PYTHON_TYPES[item["type"]]
+
+
+def _column(values: list[Any], kind: ColumnType) -> Any:
+    """Raises what Arrow does, and ValueError."""
     if kind in _PARSERS:
         parse = _PARSERS[kind]
         return pa.array([None if value is None else parse(value) for value in values], _arrow(kind))
-    if kind in ("integer", "number"):
-        return _numbers(values)
     return pa.array(values, _arrow(kind))
 
 
 def _numbers(values: list[Any]) -> Any:
-    """Numbers as float64; None where one is not finite."""
-    array = pa.array(
-        values, pa.float64()
-    )  # of whole numbers only those that float64 can hold; else it raises
+    """Numbers of all columns as float64; None where one is not finite."""
+    # Of whole numbers only those that float64 can hold; else it raises.
+    array = pa.array(values, pa.float64())
     found = array if not array.null_count else array.drop_null()
     return array if np.isfinite(found.to_numpy()).all() else None
 

@@ -238,3 +238,29 @@ def test_slices_say_which_features_a_column_became():
     encoder = fitted(pa.table({"a": [1.0, 2.0], "city": ["x", "y"], "flag": [True, False]}))
     assert encoder.slices() == {"a": slice(0, 1), "city": slice(1, 3), "flag": slice(3, 4)}
     assert len(encoder.feature_names()) == encoder.width == 4
+
+
+@pytest.mark.parametrize("numeric", ["standardize", "minmax", "normalize", "none"])
+def test_few_rows_become_the_very_features_that_they_become_among_many(numeric):
+    rng = np.random.default_rng(3)
+    rows = 1_000
+    holes = rng.random(rows) < 0.2
+    table = pa.table(
+        {
+            "double": pa.array(rng.normal(50, 9, rows), mask=holes),
+            "infinite": np.where(holes, np.inf, rng.normal(size=rows)),
+            "whole": rng.integers(-9, 9, rows),
+            "single": pa.array(rng.normal(size=rows).astype(np.float32)),
+            "decimal": pa.array([Decimal(n).scaleb(-2) for n in range(rows)]),
+            "constant": np.full(rows, 0.1),
+            "flag": rng.random(rows) < 0.5,
+            "text": [f"t{n % 3}" for n in range(rows)],
+        }
+    )
+    encoder = fitted(table, numeric=numeric)
+    among_many = encoder.transform(table)
+    for size in (1, 7, 100):
+        piece = slice(300, 300 + size)
+        few = encoder.transform(table.slice(300, size))
+        assert few.tobytes() == among_many[piece].tobytes()
+        assert encoder.transform(table.slice(300, size).to_batches()[0]).tobytes() == few.tobytes()
