@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -41,6 +42,8 @@ CONNECTIONS = 16
 POLLERS = 1_000
 PARTS = ("pickup", "rates", "pollers", "list")
 _PAGE = 50
+_MOST_A_MINUTE = 10_000_000
+"""Requests are counted as ever, but none is refused: the limit that is set for a project is 2,000 a second."""
 
 
 class Bench:
@@ -90,6 +93,7 @@ class Bench:
 
 def main() -> None:
     chosen = _arguments()
+    os.environ.setdefault("GRAFT_RATE_LIMIT", str(_MOST_A_MINUTE))
     with (
         tempfile.TemporaryDirectory(prefix="graft-bench-") as directory,
         Stack(Path(directory) / "data", port=0, concurrency=2, say=lambda _: None) as stack,

@@ -64,7 +64,7 @@ def drive(
     clients = [_Client(address, content, status) for _ in range(connections)]
     started = time.perf_counter()
     # Clients begin one after another. At once, one process of the server may accept nearly all of them.
-    begin_within = max(pause_seconds, connections * _APART_SECONDS)
+    begin_within = pause_seconds or connections * _APART_SECONDS
     due = [(started + begin_within * n / connections, n) for n in range(connections)]
     latencies: list[float] = []
     ends = started + seconds
