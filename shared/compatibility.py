@@ -13,8 +13,8 @@ scikit-learn: "While models saved using one version of scikit-learn might load i
 unsupported and inadvisable" (User Guide, Model persistence, "Security & maintainability limitations"). Trees have
 indeed changed their node arrays in minor versions (1.3: missing values), and what loads may predict something else.
 Models of all other families hold numpy arrays in classes of Graft's own, which its format number covers.
-numpy: "NumPy 2.0 migration guide", on `numpy.core` → `numpy._core`, which pickled arrays name. 1.26 can read those of 2.0
-(numpy/numpy#24906), earlier ones cannot; nothing of ours is tested with either.
+numpy: "NumPy 2.0 migration guide", on `numpy.core` → `numpy._core`, which pickled arrays name. 1.26 can read those of
+2.0 (numpy/numpy#24906), earlier ones cannot; nothing of ours is tested with either.
 """
 
 from __future__ import annotations
