@@ -33,12 +33,9 @@ class Preferences:
             response.headers["Preference-Applied"] = ", ".join(told)
 
 
-_NONE = Preferences()
-
-
 def preferences() -> Preferences:
     """Of the request that is being answered."""
-    return parse(request.headers.getlist("Prefer")) if "Prefer" in request.headers else _NONE
+    return parse(request.headers.getlist("Prefer"))
 
 
 def parse(headers: Iterable[str]) -> Preferences:

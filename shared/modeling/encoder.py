@@ -13,6 +13,7 @@ scalers can be folded into weights, re-estimated on another table, or reported.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -65,17 +66,25 @@ class NumericColumn:
         return 0.0, 1.0
 
     def write(self, values: Any, out: Matrix, scaling: Scaling) -> int:
-        found = numbers(values)
-        absent = np.isnan(found)
-        count = int(absent.sum())
-        if count:
-            found[absent] = self.mean
-        offset, scale = self.offset_and_scale(scaling)
-        if scaling in ("standardize", "minmax"):
-            found -= offset
-            found /= scale
-        out[:, 0] = found
-        return count
+        found = numbers(values)[:, None]
+        (absent,) = _impute_and_scale(found, [self], scaling)
+        out[:] = found
+        return int(absent)
+
+
+def _impute_and_scale(
+    found: npt.NDArray[np.float64], columns: Sequence[NumericColumn], scaling: Scaling
+) -> npt.NDArray[np.intp]:
+    """Turn the values of these columns, (rows, columns), into features in place. Says how many of each were missing."""
+    absent = np.isnan(found)
+    if absent.any():
+        np.copyto(found, [item.mean for item in columns], where=absent)
+    if scaling in ("standardize", "minmax"):
+        offsets, scales = zip(*(item.offset_and_scale(scaling) for item in columns), strict=True)
+        found -= offsets
+        found /= scales
+    counts: npt.NDArray[np.intp] = np.count_nonzero(absent, axis=0)
+    return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +218,10 @@ class Encoder:
         Raises InvalidInput: `missing_column`, `mistyped_column`, or `missing_values` under `missing="fail"`.
         """
         out = np.empty((table.num_rows, self.width), np.float32)
-        at_once = self._numbers_at_once(table, out) if table.num_rows <= _FEW_ROWS else frozenset[str]()
-        for item, place in zip(self.columns, self.slices().values(), strict=True):
-            if item.name in at_once:
-                continue
+        placed = list(zip(self.columns, self.slices().values(), strict=True))
+        if table.num_rows <= _FEW_ROWS and self._write_numbers(table, out, placed):
+            placed = [(item, place) for item, place in placed if not isinstance(item, NumericColumn)]
+        for item, place in placed:
             try:
                 absent = item.write(column(table, item.name), out[:, place], self.numeric)
             except KeyError:
@@ -226,34 +235,22 @@ class Encoder:
             self._normalize(out)
         return out
 
-    def _numbers_at_once(self, table: Table, out: Matrix) -> frozenset[str]:
+    def _write_numbers(self, table: Table, out: Matrix, placed: Sequence[tuple[InputColumn, slice]]) -> bool:
         """Write the numeric columns of a few rows in one step: one by one they take a good part of a prediction's time.
 
-        Returns their names; none where one of them is not there, is no number or may not be missing: that is for
-        whoever writes column by column to say.
+        False where one of them is not there, is no number or may not be missing: that is for whoever writes column by
+        column to say.
         """
-        blocks = [
-            (item, place.start)
-            for item, place in zip(self.columns, self.slices().values(), strict=True)
-            if isinstance(item, NumericColumn)
-        ]
-        if not blocks:
-            return frozenset()
+        numeric = [(item, place.start) for item, place in placed if isinstance(item, NumericColumn)]
+        if not numeric:
+            return False
         try:
-            found = numbers_of([column(table, item.name) for item, _ in blocks])
+            found = numbers_of([column(table, item.name) for item, _ in numeric])
         except (KeyError, TypeError):
-            return frozenset()
-        absent = np.isnan(found)
-        if absent.any():
-            if self.missing == "fail":
-                return frozenset()
-            found = np.where(absent, [item.mean for item, _ in blocks], found)
-        if self.numeric in ("standardize", "minmax"):
-            offsets, scales = np.array([item.offset_and_scale(self.numeric) for item, _ in blocks]).T
-            found -= offsets
-            found /= scales
-        out[:, [start for _, start in blocks]] = found
-        return frozenset(item.name for item, _ in blocks)
+            return False
+        absent = _impute_and_scale(found, [item for item, _ in numeric], self.numeric)
+        out[:, [start for _, start in numeric]] = found
+        return self.missing != "fail" or not absent.any()
 
     def gaps(self, table: Table) -> dict[str, dict[str, int]]:
         """Per column the number of missing cells, and for text columns of unseen ones; columns without any
