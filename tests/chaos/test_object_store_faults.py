@@ -50,7 +50,7 @@ def test_the_api_answers_while_the_store_is_away(rig: Rig) -> None:
     started = time.monotonic()
     job_id = rig.submit(body)
     assert answers(f"{rig.api.url}/v1/jobs/{job_id}", rig.api_key).status_code == 200
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     refused = rig.graft.upload("a,label\n1,2\n")
     assert refused.status_code == 503
     assert "Retry-After" in refused.headers

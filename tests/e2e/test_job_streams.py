@@ -196,7 +196,6 @@ def test_streams_are_bounded_with_long_polls_and_give_their_places_back(graft: G
     finally:
         for connection in asked:
             connection.close()
-    gone = time.monotonic()
 
     def all_free() -> bool:
         with contextlib.ExitStack() as stack:
@@ -205,7 +204,6 @@ def test_streams_are_bounded_with_long_polls_and_give_their_places_back(graft: G
             )
 
     eventually(all_free, 5)
-    assert time.monotonic() - gone < 5
 
 
 def test_a_stream_ends_when_its_process_is_told_to_stop_and_another_goes_on(

@@ -139,4 +139,4 @@ def test_a_redis_that_is_away_is_a_temporary_error() -> None:
     started = time.monotonic()
     with pytest.raises(Temporary):
         meter.admit(SMALL, "a")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10

@@ -60,7 +60,7 @@ def events(chunks: Iterator[str]) -> list[Event]:
 def test_a_stream_has_its_time(services: Services, job_id: str) -> None:
     begun = time.monotonic()
     told = events(opened(services, job_id, seconds=0.6))
-    assert 0.5 < time.monotonic() - begun < 3
+    assert 0.5 < time.monotonic() - begun < 8
     assert [event.event for event in told] == ["submitted"]
 
 
@@ -102,7 +102,7 @@ def test_a_client_that_has_gone_gives_its_place_back(
     threading.Timer(0.3, theirs.close).start()
     begun = time.monotonic()
     assert list(chunks) == []
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
 
 
 def test_a_client_that_has_sent_its_next_request_is_still_there(pair: tuple[socket.socket, Client]) -> None:
@@ -121,7 +121,7 @@ def test_a_server_that_stops_ends_streams_and_long_polls(services: Services, job
     begun = time.monotonic()
     waiting.until(lambda: False, 20, Client(None))
     assert list(chunks) == []
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
 
 
 @pytest.mark.parametrize("most", [0, 1, 3])
