@@ -169,11 +169,9 @@ def test_graft_knows_every_variable_and_gets_every_one_that_it_needs(name: str) 
     assert set(variables) <= READ
     needed = {"REDIS_URL", "SIGNING_KEY", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
     assert {f"GRAFT_{setting}" for setting in needed} <= set(variables)
+    values = {key.removeprefix("GRAFT_").lower(): value for key, value in variables.items()}
     Settings.model_validate(
-        {
-            key.removeprefix("GRAFT_").lower(): value.replace("REPLACE_ME", "x" * 32)
-            for key, value in variables.items()
-        }
+        {key: text.replace("REPLACE_ME", "x" * 32) for key, text in values.items() if key in DEFAULTS}
     )
 
 
