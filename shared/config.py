@@ -13,6 +13,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared import sentinel
+
 MIB = 2**20
 GIB = 2**30
 
@@ -36,7 +38,7 @@ class Settings(BaseSettings):
 
     # Servers
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Where Redis is, with its password."""
+    """Where Redis is, with its password; or its sentinels, `redis+sentinel://…` ([deploy.md](deploy.md))."""
     s3_endpoint_url: str | None = None
     """Where the object store is; none: AWS."""
     s3_public_endpoint_url: str | None = None
@@ -194,6 +196,13 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _whole(cls, url: SecretStr) -> SecretStr:
+        if sentinel.is_sentinel(url.get_secret_value()):
+            sentinel.parse(url.get_secret_value())
+        return url
 
     @field_validator("s3_allowed_buckets")
     @classmethod

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from shared import failpoints, lua
+from shared import failpoints, lua, sentinel
 from shared.errors import Temporary
 
 AWAY = (
@@ -27,20 +27,23 @@ AWAY = (
 
 
 def connect(url: str, *, timeout_seconds: float = 0.9) -> Database:
-    """A client with a connection pool; nothing is sent yet.
+    """A client with a connection pool, of a server or of what sentinels watch; nothing is sent yet.
 
     A call that gets no answer within the timeout is sent once more, on a new connection (every script may be
     sent twice), and then fails: so the API can say 503 within two seconds.
     """
-    pool = redis.ConnectionPool.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        health_check_interval=15,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return Database(connection_pool=pool)
+    settings: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "health_check_interval": 15,
+        "retry": Retry(NoBackoff(), 1),
+    }
+    if sentinel.is_sentinel(url):
+        # Half the time to connect: before it, sentinels are asked.
+        settings["socket_connect_timeout"] = timeout_seconds / 2
+        return Database(connection_pool=sentinel.pool(sentinel.parse(url), **settings))
+    return Database(connection_pool=redis.ConnectionPool.from_url(url, **settings))
 
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from worker.station import Station
 def make_app(settings: Settings) -> Celery:
     """A Celery application whose tasks find their station at `app.station`."""
     transport.install()
-    broker = settings.redis_url.get_secret_value()
+    broker, options = transport.broker(settings.redis_url.get_secret_value())
     app = Celery("graft", broker=broker, include=["worker.tasks"], amqp=transport.Amqp)
     app.conf.update(
         task_queues=[Queue(name, exchange="", routing_key=name) for name in queue.QUEUES],  # type: ignore[no-untyped-call]
@@ -40,6 +40,7 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
+            **options,
             "queue_order_strategy": "worker.turns:Turns",
             "priority_steps": [0],
             "socket_timeout": 5,

@@ -7,7 +7,7 @@ Whatever is no wake-up of ours is logged and dropped before kombu sees it. kombu
 granted: one that is not as they expect ends the consumer, or is never done with. Whoever can write to Redis by mistake
 would so stop every worker.
 
-`install` makes this the transport of `redis://` and `rediss://` in this process.
+`install` makes this the transport of `redis://`, `rediss://` and `sentinel://` in this process.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from celery.app import amqp
 from kombu import connection, transport
 from kombu.transport import redis
 
-from shared import logs, queue
+from shared import logs, queue, sentinel
 
 log = logs.get(__name__)
 
 RETRY_SECONDS = 2
 
 
-class Channel(redis.Channel):
+class _WakeUps:
+    """What is ours of a channel."""
+
     ack_emulation = False
     do_restore = False
 
@@ -36,6 +38,14 @@ class Channel(redis.Channel):
                 return _wake_up_or_nothing(answer) if command_name == "BRPOP" else answer
 
         return Client
+
+
+class Channel(_WakeUps, redis.Channel):
+    pass
+
+
+class SentinelChannel(_WakeUps, redis.SentinelChannel):
+    pass
 
 
 class Connection(connection.Connection):
@@ -57,10 +67,22 @@ class Transport(redis.Transport):
     Channel = Channel
 
 
+class SentinelTransport(redis.SentinelTransport):
+    Channel = SentinelChannel
+
+
 def install() -> None:
     """From here on, in this process."""
     for scheme in ("redis", "rediss"):
         transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+    transport.TRANSPORT_ALIASES["sentinel"] = f"{__name__}:SentinelTransport"
+
+
+def broker(redis_url: str) -> tuple[str, dict[str, Any]]:
+    """What Celery calls the broker: its URL, and options of the transport."""
+    if sentinel.is_sentinel(redis_url):
+        return sentinel.broker(sentinel.parse(redis_url))
+    return redis_url, {}
 
 
 def _wake_up_or_nothing(answer: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:

@@ -11,11 +11,11 @@ import secrets
 from pathlib import Path
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from graft.stack import binaries, environments, ports, private
 from graft.stack.servers import Endpoint, RunningServer, Service
+from shared import database
+from shared.errors import Temporary
 
 HOST = "127.0.0.1"
 
@@ -77,14 +77,11 @@ def redis_endpoint(url: str) -> Endpoint:
 
 def _why_not_ready(url: str) -> str | None:
     try:
-        with redis.Redis.from_url(
-            url,
-            socket_timeout=2,
-            socket_connect_timeout=2,
-            retry=Retry(NoBackoff(), 0),  # we are called again soon
-        ) as client:
+        with database.connect(url) as client:
             client.ping()
-    except redis.RedisError as error:
+    except Temporary as error:
+        return error.message
+    except redis.RedisError as error:  # it is there, and says no
         return str(error)
     return None
 
