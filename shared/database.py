@@ -24,6 +24,8 @@ AWAY = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ClusterDownError,
 )
+REFUSING = ("NOREPLICAS", "MISCONF")
+"""What a master says that takes no writes for now: too few replicas follow it, or it cannot write to its disk."""
 
 
 def connect(url: str, *, timeout_seconds: float = 0.9) -> Database:
@@ -57,8 +59,8 @@ class _GuardedPipeline(Pipeline):
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         try:
             return super().execute(raise_on_error)
-        except AWAY as error:
-            raise _away(error) from error
+        except redis.RedisError as error:
+            raise _translated(error) from error
 
 
 class Database(_Redis):  # type: ignore[misc]
@@ -67,8 +69,8 @@ class Database(_Redis):  # type: ignore[misc]
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
             return super().execute_command(*args, **options)
-        except AWAY as error:
-            raise _away(error) from error
+        except redis.RedisError as error:
+            raise _translated(error) from error
 
     def pipeline(self, transaction: bool = False, shard_hint: str | None = None) -> Any:
         return _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -100,5 +102,10 @@ class Database(_Redis):  # type: ignore[misc]
         return run
 
 
-def _away(error: Exception) -> Temporary:
-    return Temporary(f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable")
+def _translated(error: redis.RedisError) -> Exception:
+    """Temporary for what passes; what Redis says about a command itself stays."""
+    if isinstance(error, AWAY) or any(word in str(error) for word in REFUSING):
+        return Temporary(
+            f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable"
+        )
+    return error

@@ -24,6 +24,12 @@ log = logs.get(__name__)
 
 RETRY_SECONDS = 2
 
+MOVING = ("UNBLOCKED", "READONLY", "NOREPLICAS", "MISCONF")
+"""How the errors begin of a Redis that is no master any more, or takes no writes for now."""
+
+ResponseError = redis.redis.exceptions.ResponseError
+ConnectionFailed = redis.redis.exceptions.ConnectionError
+
 
 class _WakeUps:
     """What is ours of a channel."""
@@ -40,12 +46,39 @@ class _WakeUps:
         return Client
 
 
-class Channel(_WakeUps, redis.Channel):
+class _Moving:
+    """A connection to a Redis that may become a replica of another one, or have no replica for a while: what it then says
+    is the connection's trouble and passes, while Celery would take it for the command's, and end the worker."""
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().read_response(*args, **options)  # type: ignore[misc]
+        except ResponseError as error:
+            if str(error).startswith(MOVING):
+                self.disconnect()  # type: ignore[attr-defined]
+                raise ConnectionFailed(str(error)) from error
+            raise
+
+
+class _Connection(_Moving, redis.redis.Connection):  # type: ignore[misc,name-defined]
     pass
+
+
+class _SSLConnection(_Moving, redis.redis.SSLConnection):  # type: ignore[misc,name-defined]
+    pass
+
+
+class _SentinelConnection(_Moving, redis.sentinel.SentinelManagedConnection):  # type: ignore[misc,name-defined]
+    pass
+
+
+class Channel(_WakeUps, redis.Channel):
+    connection_class = _Connection
+    connection_class_ssl = _SSLConnection
 
 
 class SentinelChannel(_WakeUps, redis.SentinelChannel):
-    pass
+    connection_class = _SentinelConnection
 
 
 class Connection(connection.Connection):
