@@ -105,7 +105,5 @@ class Database(_Redis):  # type: ignore[misc]
 def _translated(error: redis.RedisError) -> Exception:
     """Temporary for what passes; what Redis says about a command itself stays."""
     if isinstance(error, AWAY) or any(word in str(error) for word in REFUSING):
-        return Temporary(
-            f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable"
-        )
+        return Temporary(f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable")
     return error

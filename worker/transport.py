@@ -27,8 +27,9 @@ RETRY_SECONDS = 2
 MOVING = ("UNBLOCKED", "READONLY", "NOREPLICAS", "MISCONF")
 """How the errors begin of a Redis that is no master any more, or takes no writes for now."""
 
-ResponseError = redis.redis.exceptions.ResponseError
-ConnectionFailed = redis.redis.exceptions.ConnectionError
+_client: Any = redis.redis  # type: ignore[attr-defined]
+ResponseError = _client.exceptions.ResponseError
+ConnectionFailed = _client.exceptions.ConnectionError
 
 
 class _WakeUps:
@@ -47,8 +48,8 @@ class _WakeUps:
 
 
 class _Moving:
-    """A connection to a Redis that may become a replica of another one, or have no replica for a while: what it then says
-    is the connection's trouble and passes, while Celery would take it for the command's, and end the worker."""
+    """A connection to a Redis that may become a replica of another one, or have none for a while. What it then says is
+    the connection's trouble and passes; Celery would take it for the command's, and end the worker."""
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         try:

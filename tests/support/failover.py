@@ -44,13 +44,21 @@ class Watched:
 
     def operator(self, port: int, *, user: str = "operator", password: str = "OPERATOR") -> redis.Redis:
         return redis.Redis(
-            HOST, port, username=user, password=self.passwords[password], decode_responses=True, socket_timeout=5
+            HOST,
+            port,
+            username=user,
+            password=self.passwords[password],
+            decode_responses=True,
+            socket_timeout=5,
         )
 
     def fail_over(self) -> None:
-        """As before maintenance: the master is alive and is told to make way."""
+        """As before maintenance: the master is alive and is told to make way, if it can once a replica has all."""
         with self._sentinel() as sentinel:
-            sentinel.sentinel_failover(NAME)
+            try:
+                sentinel.execute_command("SENTINEL", "FAILOVER", NAME, "COORDINATED")
+            except redis.ResponseError:  # before Valkey 9
+                sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
 
     def replicated(self) -> None:
         """Everything written so far is on two replicas, too."""
@@ -90,7 +98,7 @@ def watched(directory: Path) -> Iterator[Watched]:
     chosen: list[int] = []
     while len(chosen) < 2 * COUNT:
         chosen.append(ports.choose(HOST, avoid=chosen))
-    first, *others = chosen[:COUNT]
+    first = chosen[0]
     with ExitStack() as stack:
         servers = {}
         for port in chosen[:COUNT]:
@@ -105,8 +113,14 @@ def watched(directory: Path) -> Iterator[Watched]:
         for port in chosen[COUNT:]:
             home = directory / f"sentinel-{port}"
             home.mkdir()
-            text = texts["sentinel.conf"].replace("dir /data", f"dir {home}").replace("port 26379", f"port {port}")
-            text = text.replace("10.0.0.1 6379", f"{HOST} {first}").replace("milliseconds graft 5000", "milliseconds graft 1000")
+            text = (
+                texts["sentinel.conf"]
+                .replace("dir /data", f"dir {home}")
+                .replace("port 26379", f"port {port}")
+            )
+            text = text.replace("10.0.0.1 6379", f"{HOST} {first}").replace(
+                "milliseconds graft 5000", "milliseconds graft 1000"
+            )
             (home / "sentinel.conf").write_text(text + f"bind {HOST}\n")
             sentinels[port] = stack.enter_context(_server(home, "sentinel.conf", "--sentinel"))
         running = Watched(servers, sentinels, passwords)
@@ -130,7 +144,9 @@ def _following(running: Watched, first: int) -> bool:
 def _complete(running: Watched) -> bool:
     try:
         for port in running.sentinels:
-            with redis.Redis(HOST, port, password=running.passwords["SENTINELS"], decode_responses=True) as one:
+            with redis.Redis(
+                HOST, port, password=running.passwords["SENTINELS"], decode_responses=True
+            ) as one:
                 state = one.sentinel_master(NAME)
                 if state["num-other-sentinels"] != COUNT - 1 or state["num-slaves"] != COUNT - 1:
                     return False
