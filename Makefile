@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos up check audit sbom bench bench-transfer lock clean
+.PHONY: help demo test chaos up check audit sbom bench bench-transfer reference lock clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev  ## Run the benchmarks side by side with their baselines
 
 bench-transfer: $(VENV)/.dev  ## Measure fine-tuning on fourteen shifts (an hour; goes on where it stopped)
 	$(BIN)/python -m benchmarks.transfer $(BENCH_ARGS)
+
+reference: $(VENV)/.dev  ## Write the pages of docs/ that are made from the code
+	$(BIN)/python -P docs/reference.py
 
 lock:  ## Renew uv.lock and the hashed exports (needs uv)
 	uv lock

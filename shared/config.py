@@ -1,6 +1,6 @@
 """Settings: read from `GRAFT_*` environment variables once, at the start of a process.
 
-Durations are seconds, sizes are bytes. `python -m shared.config` prints the table of docs/operations.md.
+Durations are seconds, sizes are bytes. docs/configuration.md is made from it.
 """
 
 from __future__ import annotations
@@ -217,24 +217,3 @@ def forget_secrets() -> None:
     """Take them out of this process's environment, for all that it starts from now on; after the clients are built."""
     for name in SECRET_VARIABLES:
         os.environ.pop(name, None)
-
-
-def table() -> str:
-    """Every setting as a row of a Markdown table."""
-    rows = ["| variable | default | what it is |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default()
-        if field.is_required():
-            shown = "required"
-        elif field.default_factory is not None:
-            shown = "the system's"
-        elif isinstance(default, SecretStr):
-            shown = f"`{default.get_secret_value()}`"
-        else:
-            shown = "none" if default in (None, ()) else f"`{default}`"
-        rows.append(f"| `GRAFT_{name.upper()}` | {shown} | {field.description} |")
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table())  # noqa: T201
