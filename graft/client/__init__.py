@@ -1,4 +1,4 @@
-"""Graft's client. Needs httpx, pydantic and rich; pandas, pyarrow and scikit-learn only for what is given or asked of them.
+"""Graft's client. Needs httpx, pydantic and rich; pandas, pyarrow and scikit-learn only where they are used.
 
     Client ─┬─ datasets, uploads        tables: from a path, bytes, a DataFrame, a pyarrow Table
             ├─ train, fine_tune, batch_predict, evaluate, shift_report, rank_sources ──▶ Job
@@ -7,8 +7,8 @@
             ├─ schedules, webhooks, keys
             └─ usage, healthy, ready, metrics
 
-What the API answers comes as the server's own contracts (`shared.contracts`); fields that this version does not know are
-left out.
+What the API answers comes as the server's own contracts (`shared.contracts`); fields that this version does not know
+are left out.
 """
 
 from graft.client.aliases import Alias

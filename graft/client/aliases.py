@@ -39,8 +39,8 @@ class Aliases:
     ) -> Alias:
         """Point it at a version; it is made if there is none of that name.
 
-        force: also at one that fine-tuning made worse (else Conflict). if_match: only if it is as it was seen (`alias.etag`).
-        if_none_match: `"*"` makes a new one and moves none. Raises PreconditionFailed.
+        force: also at one that fine-tuning made worse (else Conflict). if_match: only if it is as it was seen
+        (`alias.etag`). if_none_match: `"*"` makes a new one and moves none. Raises PreconditionFailed.
         """
         return self._alias(
             self._api.ask(

@@ -47,8 +47,8 @@ class Client:
         job = client.train("churn.csv", target="churned", name="churn").wait(progress=True)
         client.models["churn"].predict([{"age": 41, "plan": "basic"}]).predictions
 
-    `datasets`, `jobs`, `models`, `schedules`, `uploads`, `webhooks` and `keys` have a method for each request of the API. All
-    errors are below `graft.GraftError` (`graft.client.errors`).
+    `datasets`, `jobs`, `models`, `schedules`, `uploads`, `webhooks` and `keys` have a method for each request of the
+    API. All errors are below `graft.GraftError` (`graft.client.errors`).
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Client:
         timeout: float = TIMEOUT_SECONDS,
         retries: int = RETRIES,
     ) -> None:
-        """url, key: else GRAFT_URL and GRAFT_API_KEY, else http://127.0.0.1:8000 and the key that `graft up` keeps in this
-        folder. timeout: seconds without a byte from the server. retries: how often a call is made again
+        """url, key: else GRAFT_URL and GRAFT_API_KEY, else http://127.0.0.1:8000 and the key that `graft up` keeps in
+        this folder. timeout: seconds without a byte from the server. retries: how often a call is made again
         (`graft.client.retrying`). Nothing is sent yet. Raises BadSettings.
         """
         self.url = address.find_url(url)

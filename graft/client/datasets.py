@@ -44,9 +44,10 @@ class Datasets:
     ) -> Dataset:
         """Make a dataset of a path, bytes, an open file, a DataFrame or a Table (`graft.client.sources`).
 
-        name: what people will know it by; the file's name if left out. `on_progress(bytes_done, bytes_total)` is called as
-        it goes; the total is None for a stream. A large table, or one with `part_bytes`, goes in parts, each of which
-        is sent again if the connection breaks. Raises BadSource; InvalidInput with the place of the first fault; TooLarge.
+        name: what people will know it by; the file's name if left out. `on_progress(bytes_done, bytes_total)` is called
+        as it goes; the total is None for a stream. A large table, or one with `part_bytes`, goes in parts, each of
+        which is sent again if the connection breaks. Raises BadSource; InvalidInput with the place of the first fault;
+        TooLarge.
         """
         with opened(source, name=name, format=format) as table:
             in_parts = table.size is not None and (

@@ -70,7 +70,7 @@ class Job:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What came of it: `model`, `metrics`, `report`, `output`, whatever its type has; None until it has succeeded."""
+        """What came of it: of `model`, `metrics`, `report`, `output` what its type has; None until it has succeeded."""
         return self.record.result
 
     @property
@@ -111,8 +111,9 @@ class Job:
     def wait(self, *, progress: bool = False, timeout: float | None = None, check: bool = True) -> Job:
         """Wait for its end. The same object.
 
-        progress: show a live line with phase, rate and remaining time, in a terminal or a notebook. timeout: seconds, after
-        which WaitedTooLong is raised; the job goes on. check: raise JobFailed or JobCancelled if it has not succeeded.
+        progress: show a live line with phase, rate and remaining time, in a terminal or a notebook. timeout: seconds,
+        after which WaitedTooLong is raised; the job goes on. check: raise JobFailed or JobCancelled if it has not
+        succeeded.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if progress:
@@ -147,7 +148,7 @@ class Job:
         return self
 
     def cancel(self) -> Job:
-        """Ask it to stop: a queued one at once, a running one soon. Raises Conflict if it has ended. The same object."""
+        """Ask it to stop: a queued one now, a running one soon. The same object. Raises Conflict if it has ended."""
         self.record = self._jobs.cancel(self.id).record
         return self
 

@@ -7,7 +7,8 @@ from typing import Any, Literal, overload
 
 import httpx
 
-from graft.client import events, pages
+from graft.client import events as streams
+from graft.client import pages
 from graft.client.job import Job
 from graft.client.outputs import Outputs
 from graft.client.transport import Transport, new_idempotency_key
@@ -37,8 +38,8 @@ class Jobs:
     def submit(self, body: Mapping[str, Any], *, idempotency_key: str | None = None, wait: float = 0) -> Job:
         """Submit a job by its body, as `POST /v1/jobs` takes it; `client.train` and the others make it.
 
-        The call may come twice: it has an `Idempotency-Key`, one of its own if none is given. wait: hold the answer until
-        the job ends, so many seconds at most (30).
+        The call may come twice: it has an `Idempotency-Key`, one of its own if none is given. wait: hold the answer
+        until the job ends, so many seconds at most (30).
         """
         response = self._api.ask(
             "POST /v1/jobs", json=body, headers=asked(idempotency_key, wait), hold_seconds=wait
@@ -94,7 +95,7 @@ class Jobs:
         follow: go on until the job has ended, and tell of its progress, too (`JobProgress`).
         """
         told = self.stream(job, after=after, follow=follow, limit=limit)
-        return (item for item in told if not isinstance(item, events.Beat))
+        return (item for item in told if not isinstance(item, streams.Beat))
 
     def stream(
         self,
@@ -103,13 +104,13 @@ class Jobs:
         follow: bool = True,
         after: str | None = None,
         limit: int | None = None,
-        silence_seconds: float = events.SILENCE_SECONDS,
-    ) -> Iterator[events.Told]:
+        silence_seconds: float = streams.SILENCE_SECONDS,
+    ) -> Iterator[streams.Told]:
         """As `events`, and with the server's heartbeats."""
         operation = "GET /v1/jobs/{job_id}/events"
         if not follow:
             return pages.entries(self._api, JobEventPage, operation, job, limit=limit, after=after)
-        return events.follow(self._api, operation, job, after=after, silence_seconds=silence_seconds)
+        return streams.follow(self._api, operation, job, after=after, silence_seconds=silence_seconds)
 
     def logs(self, job: str, *, limit: int | None = None, after: str | None = None) -> Iterator[JobLogLine]:
         """What its attempts logged, oldest first; the newest 2,000 lines are kept."""

@@ -25,7 +25,7 @@ class Keys:
         expires_at: datetime | str | None = None,
         name: str | None = None,
     ) -> NewApiKey:
-        """A new key; its text is `key`. Another project takes the operator's key. Not made again if the answer is lost."""
+        """A new key; its text is `key`. Another project takes the operator's key. The call is made once."""
         body = {"scopes": list(scopes), "project": project, "expires_at": _moment(expires_at), "name": name}
         return self._api.read(NewApiKey, "POST /v1/keys", json=_given(body))
 

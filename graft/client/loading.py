@@ -1,9 +1,9 @@
 """A version's fitted model, opened here. A pickle can run anything, so nothing is unpickled before its signature holds.
 
-The caller has the key that the server signs with (`GRAFT_SIGNING_KEY`, of the local stack in `.graft/credentials.json`). The
-signature binds the bytes to the project, the model's name, the number of the version, the job that made it and the
-libraries it was made with (`shared.signing`). Needs joblib, numpy and pyarrow, and scikit-learn for trees: they are
-imported when a model is opened.
+The caller has the key that the server signs with (`GRAFT_SIGNING_KEY`; the local stack's is in
+`.graft/credentials.json`). The signature binds the bytes to the project, the model's name, the number of the version,
+the job that made it and the libraries it was made with (`shared.signing`). Needs joblib, numpy and pyarrow, and
+scikit-learn for trees: they are imported when a model is opened.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LoadedModel:
         return self._scored(rows).values
 
     def predict_proba(self, rows: Any) -> Any:
-        """A numpy array, rows × classes; None for a regression."""
+        """A numpy array, (rows, classes); None for a regression."""
         return self._scored(rows).probabilities
 
     def _scored(self, rows: Any) -> Any:

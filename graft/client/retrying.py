@@ -9,8 +9,8 @@
 May come twice: GET, and PUT, PATCH and DELETE without a condition, and a POST that has an `Idempotency-Key` or that
 changes nothing. A change with `If-Match` is not made again: it would meet its own work and be told 412.
 
-The pause is what `Retry-After` says, or 0.25, 0.5, 1, 2 … s, each times a random number from 0.5 to 1.5 (so that clients
-that fell together do not rise together). A server that asks for more than `LONGEST_SECONDS` is not waited for.
+The pause is what `Retry-After` says, or 0.25, 0.5, 1, 2 … s, each times a random number from 0.5 to 1.5 (so that
+clients that fell together do not rise together). A server that asks for more than `LONGEST_SECONDS` is not waited for.
 """
 
 from __future__ import annotations

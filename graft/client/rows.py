@@ -43,7 +43,7 @@ def _cell(value: Any, place: int, name: str) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else _missing(value, place, name)
     if isinstance(value, datetime | date):
-        return None if value != value else value.isoformat()  # noqa: PLR0124  pandas' NaT is no time
+        return None if value != value else value.isoformat()  # pandas' NaT equals nothing
     if hasattr(value, "item"):  # a number of numpy's
         return _cell(value.item(), place, name)
     if type(value).__module__.startswith("pandas"):  # NA

@@ -1,4 +1,4 @@
-"""Schedules: jobs that are submitted again and again. A schedule is told as a `Schedule`, with `etag` for conditions."""
+"""Schedules: jobs that are submitted again and again."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Schedules:
     ) -> Schedule:
         """Submit a job at the times of a cron expression (five fields; UTC, if no IANA `timezone` is given).
 
-        job: a body as `client.jobs.submit` takes it; its strings may hold `{{ scheduled_for:%Y/%m/%d }}`. docs/schedules.md
-        says the rest. The call may come twice. Raises InvalidInput, also with pointers below `/job`.
+        job: a body as `client.jobs.submit` takes it; its strings may hold `{{ scheduled_for:%Y/%m/%d }}`.
+        docs/schedules.md says the rest. The call may come twice. Raises InvalidInput, also with pointers below `/job`.
         """
         given = {
             "timezone": timezone,

@@ -2,7 +2,7 @@
 
     path             its name says format and compression: .csv, .parquet, .jsonl, .ndjson; text also .gz, .zst
     bytes, a file    Parquet is told by its first bytes; else say `format=`
-    DataFrame        Parquet by pyarrow, without its index (`reset_index()` makes that a column); CSV if there is no pyarrow
+    DataFrame        Parquet, without its index (`reset_index()` makes that a column); CSV if there is no pyarrow
     Table            Parquet
 
 pandas and pyarrow are imported only when something of theirs is given.

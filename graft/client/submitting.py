@@ -1,4 +1,4 @@
-"""Bodies of jobs, from what a person would say: a table may stand wherever a dataset may, and defaults are the API's."""
+"""Bodies of jobs, from what a person would say: a table stands for a dataset, and defaults are the API's."""
 
 from __future__ import annotations
 

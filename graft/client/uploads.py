@@ -27,9 +27,9 @@ class Uploads:
         self, table: Table, *, part_bytes: int | None = None, on_progress: OnProgress | None = None
     ) -> Dataset:
         """A whole table of known size, part by part; the upload is given up if it cannot be finished."""
-        assert table.size is not None
-        size = part_bytes or max(_USUAL_PART_BYTES, part_bytes_for(table.size) // 4)
-        upload = self.create(name=table.name, format=table.format, bytes=table.size, part_bytes=size)
+        size = table.size or 0
+        part = part_bytes or max(_USUAL_PART_BYTES, part_bytes_for(size) // 4)
+        upload = self.create(name=table.name, format=table.format, size=size, part_bytes=part)
         try:
             for number in range(1, upload.parts + 1):
                 self.put_part(upload.id, number, _part(table, upload, number, on_progress))
@@ -43,12 +43,12 @@ class Uploads:
         *,
         name: str,
         format: Format,
-        bytes: int,
+        size: int,
         part_bytes: int | None = None,
         compression: str | None = None,
     ) -> Upload:
-        """Begin an upload of a file with so many bytes."""
-        body = {"name": name, "format": format, "bytes": bytes}
+        """Begin an upload of a file that has `size` bytes."""
+        body = {"name": name, "format": format, "bytes": size}
         given = {"part_bytes": part_bytes, "compression": compression}
         body |= {field: value for field, value in given.items() if value is not None}
         return self._api.read(Upload, "POST /v1/uploads", json=body)

@@ -66,7 +66,7 @@ class Versions:
         self._api.ask("DELETE /v1/models/{name}/versions/{number}", name, number, headers=headers)
 
     def artifact(self, name: str, number: int) -> bytes:
-        """The joblib file, held to the version's SHA-256. Do not open it before its signature is checked: `load` does."""
+        """The joblib file as it lies in the store. `load` opens it, after its signature has been checked."""
         link = self._api.ask("GET /v1/models/{name}/versions/{number}/artifact", name, number)
         content = bytearray()
         self._api.fetch(link.headers["Location"], content.extend, begin_again=content.clear)
@@ -89,7 +89,7 @@ class Versions:
     def report(self, name: str, number: int, *, as_html: Literal[True]) -> str: ...
 
     def report(self, name: str, number: int, *, as_html: bool = False) -> dict[str, Any] | str:
-        """What fine-tuning found out (docs/report.md), or the same as a page. Raises NotFound if it was not fine-tuned."""
+        """What fine-tuning found out (docs/report.md), or a page of it. Raises NotFound if it was not fine-tuned."""
         headers = {"Accept": "text/html" if as_html else "application/json"}
         operation = "GET /v1/models/{name}/versions/{number}/report"
         response = self._api.ask(operation, name, number, headers=headers)

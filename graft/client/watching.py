@@ -21,9 +21,9 @@ _BEAT_SECONDS = 10.0
 
 
 def watch(job: Job, jobs: Jobs, deadline: float | None) -> None:
-    """Show the job until it has ended, or until shortly before the deadline (`time.monotonic`). It is refreshed then."""
-    with _bar() as bar:
-        line = _Line(bar, job)
+    """Show the job until it has ended or the deadline (of `time.monotonic`) has come. It has been refreshed then."""
+    with bar() as shown:
+        line = _Line(shown, job)
         try:
             for told in jobs.stream(job.id):
                 if isinstance(told, JobProgress):
@@ -41,7 +41,8 @@ def watch(job: Job, jobs: Jobs, deadline: float | None) -> None:
         line.end(job)
 
 
-def _bar() -> Bar:
+def bar() -> Bar:
+    """The display, empty."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
