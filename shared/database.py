@@ -6,7 +6,7 @@ What Redis says about a command itself (a wrong type, an unknown script) is a de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from shared import failpoints, lua, sentinel
 from shared.errors import Temporary
+from shared.troubles import OnTrouble, Trouble, ignore
 
 AWAY = (
     redis.exceptions.ConnectionError,
@@ -28,7 +29,7 @@ REFUSING = ("NOREPLICAS", "MISCONF")
 """What a master says that takes no writes for now: too few replicas follow it, or it cannot write to its disk."""
 
 
-def connect(url: str, *, timeout_seconds: float = 0.9) -> Database:
+def connect(url: str, *, timeout_seconds: float = 0.9, on_trouble: OnTrouble = ignore) -> Database:
     """A client with a connection pool, of a server or of what sentinels watch; nothing is sent yet.
 
     A call that gets no answer within the timeout is sent once more, on a new connection (every script may be
@@ -44,8 +45,12 @@ def connect(url: str, *, timeout_seconds: float = 0.9) -> Database:
     if sentinel.is_sentinel(url):
         # Half the time to connect: before it, sentinels are asked.
         settings["socket_connect_timeout"] = timeout_seconds / 2
-        return Database(connection_pool=sentinel.pool(sentinel.parse(url), **settings))
-    return Database(connection_pool=redis.ConnectionPool.from_url(url, **settings))
+        pool = sentinel.pool(sentinel.parse(url), **settings)
+    else:
+        pool = redis.ConnectionPool.from_url(url, **settings)
+    database = Database(connection_pool=pool)
+    database.on_trouble = on_trouble
+    return database
 
 
 if TYPE_CHECKING:
@@ -56,24 +61,34 @@ else:
 
 
 class _GuardedPipeline(Pipeline):
+    on_trouble: OnTrouble = staticmethod(ignore)
+
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         try:
             return super().execute(raise_on_error)
         except redis.RedisError as error:
-            raise _translated(error) from error
+            if not _passes(error):
+                raise
+            raise _away(error, "pipeline", self.on_trouble) from error
 
 
 class Database(_Redis):  # type: ignore[misc]
-    """redis-py's client; `Temporary` instead of connection errors."""
+    """redis-py's client; `Temporary` instead of connection errors, which `on_trouble` is told of."""
+
+    on_trouble: OnTrouble = staticmethod(ignore)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
             return super().execute_command(*args, **options)
         except redis.RedisError as error:
-            raise _translated(error) from error
+            if not _passes(error):
+                raise
+            raise _away(error, _operation(args), self.on_trouble) from error
 
     def pipeline(self, transaction: bool = False, shard_hint: str | None = None) -> Any:
-        return _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.on_trouble = self.on_trouble
+        return pipe
 
     def newest(
         self, index: str, record_key: Callable[[str], str], *, limit: int, after: str | None
@@ -92,6 +107,7 @@ class Database(_Redis):  # type: ignore[misc]
     def script(self, name: str) -> Callable[..., Any]:
         """The Lua script of this name, ready to be called with `keys` and `args`."""
         script = self.register_script(lua.source(name))
+        _SCRIPTS[script.sha] = name
 
         def run(**call: Any) -> Any:
             failpoints.reach(f"{name}.before")
@@ -102,8 +118,21 @@ class Database(_Redis):  # type: ignore[misc]
         return run
 
 
-def _translated(error: redis.RedisError) -> Exception:
-    """Temporary for what passes; what Redis says about a command itself stays."""
-    if isinstance(error, AWAY) or any(word in str(error) for word in REFUSING):
-        return Temporary(f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable")
-    return error
+def _passes(error: redis.RedisError) -> bool:
+    """Whether it says nothing of the command, but that this is not the moment."""
+    return isinstance(error, AWAY) or any(word in str(error) for word in REFUSING)
+
+
+_SCRIPTS: dict[str, str] = {}
+"""Names of scripts, by their digest."""
+
+
+def _operation(command: Sequence[Any]) -> str:
+    """The script that is called, or the command."""
+    name = str(command[0])
+    return _SCRIPTS.get(str(command[1]), name.lower()) if name == "EVALSHA" else name.lower()
+
+
+def _away(error: Exception, operation: str, on_trouble: OnTrouble) -> Temporary:
+    on_trouble(Trouble("redis", operation, type(error).__name__))
+    return Temporary(f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable")
