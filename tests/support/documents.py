@@ -1,7 +1,7 @@
 """Runs the commands of a page as its reader would, and compares what they print with what the page says they do.
 
-A block marked `sh` is run by bash, all blocks of a page in one shell. A block with no mark right after it is its output.
-Ids, times and numbers may differ, so may how wide the page's columns are; a line `…` stands for any number of lines.
+A block marked `sh` is run by bash, all blocks of a page in one shell. An unmarked block right after it is its output.
+Ids, times and numbers may differ, so may how wide the page's columns are; a line `…` stands for any lines.
 `RENEW_DOCS=1` writes what was printed into the page instead.
 """
 
@@ -98,10 +98,10 @@ def _renew(page: Path, shown: Sequence[str]) -> None:
     given = iter(shown)
 
     def block(found: re.Match[str]) -> str:
-        text = next(given)
-        if found["output"] is None:
+        text, output = next(given), found["output"]
+        if output is None or ("…" in output and output.strip() != "…"):
             return found[0]
-        return found[0] if "…" in found["output"] else f"```sh\n{found['command']}```\n\n```\n{text}\n```\n"
+        return f"```sh\n{found['command']}```\n\n```\n{text}\n```\n"
 
     page.write_text(_BLOCK.sub(block, page.read_text()))
 
