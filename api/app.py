@@ -19,6 +19,7 @@ from api import (
     aliases,
     auth,
     comparison,
+    dashboard,
     datasets,
     drift,
     exports,
@@ -95,7 +96,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
     for module in (
@@ -116,6 +117,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         usage,
         health,
         metrics,
+        dashboard,
     ):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
@@ -138,6 +140,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
     """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key."""
     keyring = auth.Keyring(key.get_secret_value() for key in built.settings.api_keys)
     limiter = limiting.Limiter(built.settings, built.rates)
+    app.extensions["graft.door"] = dashboard.Door(keyring, limiter)
     counter = usage.RequestCounter(built.usage)
     counter.start()
     atexit.register(counter.stop)
@@ -149,12 +152,16 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not auth.is_public(request.path):
-            limiter.authenticate(keyring, built.api_keys)
+            if request.blueprint == dashboard.blueprint.name:
+                dashboard.sessions.authenticate(keyring)
+            else:
+                limiter.authenticate(keyring, built.api_keys, auth.bearer())
             counter.count(auth.project())
             limiter.admit()
             auth.authorize()
             path_names.check(request.view_args, makes=request.method == "PUT")
-            _expect_json()
+            if request.blueprint != dashboard.blueprint.name:
+                _expect_json()
 
     @app.after_request
     def end(response: Response) -> Response:
