@@ -96,7 +96,9 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(
+            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies
+        )  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
     for module in (

@@ -103,12 +103,20 @@ def histogram(name: str, counts: Sequence[int], words: str) -> Markup:
 
 
 def drawing(
-    width: float, height: float, title: str, words: str, shapes: Sequence[Markup], style: str = "plot"
+    width: float,
+    height: float,
+    title: str,
+    words: str,
+    shapes: Sequence[Markup],
+    style: str = "plot",
+    *,
+    stretched: bool = False,
 ) -> Markup:
     """A chart that says what it shows to those who do not see it. Its label needs no id, of which a page that is
     renewed in parts could have two."""
-    return Markup('<svg class="{}" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>').format(
-        style, width, height, f"{title}: {words}", Markup().join(shapes)
+    stretch = Markup(' preserveAspectRatio="none"') if stretched else Markup()
+    return Markup('<svg class="{}" viewBox="0 0 {:g} {:g}"{} role="img" aria-label="{}">{}</svg>').format(
+        style, width, height, stretch, f"{title}: {words}", Markup().join(shapes)
     )
 
 

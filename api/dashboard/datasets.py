@@ -43,7 +43,9 @@ def upload_dataset() -> Response:
     except ValidationError as error:
         raise invalid(error) from error
     if request.mimetype not in CONTENT_TYPES:
-        raise UnsupportedMedia("the table should be a .csv, .parquet or .jsonl file (text also as .gz or .zst)")
+        raise UnsupportedMedia(
+            "the table should be a .csv, .parquet or .jsonl file (text also as .gz or .zst)"
+        )
     dataset = uploaded(project(), name, CONTENT_TYPES[request.mimetype])
     response = Response(status=201)
     response.headers["Location"] = f"/datasets/{dataset.id}?done=uploaded"
@@ -88,5 +90,3 @@ def page_query() -> PageQuery:
         return PageQuery.model_validate({name: v for name, v in request.args.items() if name != "done" and v})
     except ValidationError as error:
         raise invalid(error) from error
-
-

@@ -39,9 +39,7 @@ def graft_error(error: GraftError) -> Response:
     if error.status >= 500:
         log.warning("page_failed", code=error.code, reason=error.message, exc_info=error.__cause__)
     referrers = error.referrers if isinstance(error, InUse) else ()
-    response = page(
-        error.status, error.message, code=error.code, details=error.errors, referrers=referrers
-    )
+    response = page(error.status, error.message, code=error.code, details=error.errors, referrers=referrers)
     if isinstance(error, Temporary | TooMany):
         response.headers["Retry-After"] = str(error.retry_after)
     return response

@@ -20,7 +20,18 @@ from shared.errors import FieldError
 from shared.pointers import pointer
 
 Control = Literal[
-    "text", "integer", "number", "choice", "switch", "lines", "integers", "json", "area", "dataset", "column", "model"
+    "text",
+    "integer",
+    "number",
+    "choice",
+    "switch",
+    "lines",
+    "integers",
+    "json",
+    "area",
+    "dataset",
+    "column",
+    "model",
 ]
 
 _BY_NAME: Final[dict[str, Control]] = {
@@ -35,7 +46,25 @@ _BY_NAME: Final[dict[str, Control]] = {
     "/features": "lines",
     "/candidates": "lines",
 }
+_LABELS: Final = {
+    "/estimator/kind": "Estimator",
+    "/model/name": "Model name",
+    "/model/description": "Description",
+    "/model/tags": "Tags",
+    "/input/dataset": "Dataset",
+    "/input/uri": "Or objects at",
+    "/input/format": "Input format",
+    "/output/uri": "Output URI",
+    "/output/format": "Output format",
+    "/output/columns": "Columns in the output",
+    "/id_column": "Id column",
+    "/source": "Or compare with the dataset",
+    "/webhook_url": "Webhook URL",
+    "/catch_up_limit": "Catch up at most",
+    "/job": "Job",
+}
 _HINTS: Final = {
+    "/input/uri": "s3://bucket/prefix/, in place of a dataset",
     "/target": "The column to predict.",
     "/features": "One column a line; empty: every other column.",
     "/model/name": "Each training makes the next version under this name.",
@@ -117,11 +146,15 @@ def refused(form: Form, errors: Sequence[FieldError], message: str) -> Form:
         if place:
             by_field.setdefault(place, []).append(error.detail)
         else:
-            within = next((name for name in names if error.pointer and name.startswith(error.pointer + "/")), None)
+            within = next(
+                (name for name in names if error.pointer and name.startswith(error.pointer + "/")), None
+            )
             if within:
                 by_field.setdefault(within, []).append(error.detail)
             else:
-                general.append(f"{error.pointer.lstrip('/')}: {error.detail}" if error.pointer else error.detail)
+                general.append(
+                    f"{error.pointer.lstrip('/')}: {error.detail}" if error.pointer else error.detail
+                )
     marked = tuple(replace(one, errors=tuple(by_field.get(one.pointer, ()))) for one in form.fields)
     return replace(form, fields=marked, general=tuple(general or ([] if by_field else [message])))
 
@@ -212,7 +245,7 @@ def _fields(root: Mapping[str, Any], schema: Mapping[str, Any], path: tuple[str,
         control, choices = _control(root, place, told)
         yield Field(
             pointer=place,
-            label=wording.words(name) if path[-1:] != ("model",) else f"Model {wording.words(name).lower()}",
+            label=_LABELS.get(place, wording.words(name)),
             control=control,
             required=name in required,
             choices=("", *choices) if optional and choices else choices,

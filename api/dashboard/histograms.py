@@ -46,9 +46,9 @@ def _of_numbers(values: list[float]) -> tuple[list[int], str]:
     if not values:
         return [], "no values"
     low, high = min(values), max(values)
-    words = f"{wording.number(low)} to {wording.number(high)}, mean {wording.number(sum(values) / len(values))}"
+    words = f"{wording.cell(low)} to {wording.cell(high)}, mean {wording.cell(sum(values) / len(values))}"
     if low == high:
-        return [len(values)], f"always {wording.number(low)}"
+        return [len(values)], f"always {wording.cell(low)}"
     step = high / _BINS - low / _BINS  # halves that fit, where the whole would be infinite
     counts = [0] * _BINS
     for value in values:

@@ -60,12 +60,16 @@ def drawn(job: Job, events: Sequence[JobEvent]) -> Markup | None:
     shapes, words = [], []
     for span in parts:
         took = wording.between(span.begins, span.ends)
-        sentence = f"waited {took}" if span.how == "waiting" else f"attempt {span.attempt}: {span.how} after {took}"
+        sentence = (
+            f"waited {took}" if span.how == "waiting" else f"attempt {span.attempt}: {span.how} after {took}"
+        )
         if span.how == "running":
             sentence = f"attempt {span.attempt} has been running for {took}"
         style = _STYLES.get(span.how, "fill-warn")
         tall = 10.0 if span.how == "waiting" else 22.0
-        box = svg.rect(x(span.begins), 16 - tall / 2, max(x(span.ends) - x(span.begins) - 1, 2.0), tall, style)
+        box = svg.rect(
+            x(span.begins), 16 - tall / 2, max(x(span.ends) - x(span.begins) - 1, 2.0), tall, style
+        )
         shapes.append(svg.titled(sentence, [box]))
         words.append(sentence)
-    return charts.drawing(720, 32, "Timeline", "; ".join(words), shapes, "timeline")
+    return charts.drawing(720, 32, "Timeline", "; ".join(words), shapes, "timeline", stretched=True)

@@ -90,6 +90,18 @@ def number(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def cell(value: Any) -> str:
+    """A value as it stands in a table, of which only what nobody reads is left out."""
+    return f"{value:.6g}" if isinstance(value, float) else number(value)
+
+
+def without_nulls(value: Any) -> Any:
+    """A specification without what was left to its default."""
+    if isinstance(value, Mapping):
+        return {name: without_nulls(held) for name, held in value.items() if held not in (None, {})}
+    return value
+
+
 def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
