@@ -5,14 +5,13 @@ from __future__ import annotations
 import atexit
 import json
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
 from uuid import uuid4
 
 import pyarrow as pa
 import structlog
 from apiflask import APIFlask
 from flask import Request, Response, g, request
-from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
@@ -73,7 +72,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         spec_path="/openapi.json",
         static_folder="static",
     )
-    app.json = _Json(app)
+    app.json = strict_json.Provider(app)
     app.request_class = _Request
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
@@ -95,10 +94,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
     _identify_requests(app, built)
-    if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(
-            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies
-        )  # type: ignore[method-assign]
+    if proxies := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
     for module in (
@@ -154,7 +151,8 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not auth.is_public(request.path):
-            if request.blueprint == dashboard.blueprint.name:
+            is_page = request.blueprint == dashboard.blueprint.name
+            if is_page:
                 dashboard.sessions.authenticate(keyring)
             else:
                 limiter.authenticate(keyring, built.api_keys, auth.bearer())
@@ -162,7 +160,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
             limiter.admit()
             auth.authorize()
             path_names.check(request.view_args, makes=request.method == "PUT")
-            if request.blueprint != dashboard.blueprint.name:
+            if not is_page:
                 _expect_json()
 
     @app.after_request
@@ -197,12 +195,3 @@ class _Request(Request):
         if isinstance(e, json.JSONDecodeError):
             raise Malformed(f"the body is not JSON: {e.msg} at line {e.lineno}, column {e.colno}")
         raise Malformed(f"the body is not JSON: {e or 'its content type says otherwise'}")
-
-
-class _Json(DefaultJSONProvider):
-    """JSON as RFC 8259 has it, and no more leniently."""
-
-    sort_keys = False
-
-    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        return strict_json.loads(s, **kwargs)

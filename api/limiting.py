@@ -30,7 +30,8 @@ class Limiter:
         self._failures = Limit("failures", settings.rate_limit_failures)
 
     def authenticate(self, keyring: Keyring, stored: ApiKeyStore, key: str) -> None:
-        """Set `g.principal` from the text of a key. Raises Unauthenticated, and TooMany at an address from which that came too often."""
+        """Set `g.principal` from the text of a key. Raises Unauthenticated, and TooMany at an address from which that
+        came too often."""
         address = request.remote_addr or ""
         if refusal := self._meter.refusal(self._failures, address):
             _refuse(refusal, _TRIED_TOO_OFTEN)

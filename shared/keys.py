@@ -54,7 +54,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:delivery:<id>            hash    one event for one endpoint, and what was tried
 
     graft:key:<id>                     hash    an API key, found before its project is known
-    graft:session:<digest>             hash    a session in the browser, by the SHA-256 of its id, for as long as it lasts
+    graft:session:<digest>             hash    a session in a browser, by the SHA-256 of its id, while it lasts
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
     graft:served:Q                     hash    when each project last had a turn
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first

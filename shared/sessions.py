@@ -1,8 +1,9 @@
 """Sessions in the browser: what a key allows, for as long as the key is good.
 
-A session is known by a random id that only the browser has; Redis has its SHA-256. What it may do is not written down in
-it: each look asks the key's own record, so a key that is revoked, rotated or expired ends its sessions at once. A key of
-`GRAFT_API_KEYS` has no record: of it the session keeps a mark, which the API compares with the keys it was started with.
+A session is known by a random id that only the browser has; Redis has its SHA-256. What it may do is not written down
+in it: each look asks the key's own record, so a key that is revoked, rotated or expired ends its sessions at once. A
+key of `GRAFT_API_KEYS` has no record: of it the session keeps a mark, which the API compares with the keys that it was
+started with.
 """
 
 from __future__ import annotations

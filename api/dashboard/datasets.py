@@ -63,7 +63,7 @@ def dataset(dataset_id: str) -> Response:
 @blueprint.get("/datasets/<dataset_id>/rows")
 @needs("read")
 def dataset_rows(dataset_id: str) -> Response:
-    """Columns with their distributions, and the first rows. The page asks for it once it stands, as it reads the table."""
+    """Columns with their distributions, and the first rows: what the page asks for once it stands."""
     found = services().datasets.get(project(), dataset_id)
     sketches, rows = _sketched(project(), dataset_id)
     return render("dataset_rows.html", dataset=found, sketches=sketches, rows=rows)

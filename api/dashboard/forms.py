@@ -1,8 +1,8 @@
-"""Forms that are made from the contracts, and what is sent with them as a body again.
+"""Forms made from the contracts, and what is sent with them as a body again.
 
-A field of a form is a field of the body, found in the contract's own JSON schema: so there is none that the API does not
-take, and none that it takes is missing. Nothing is checked here. What cannot be read as what the field wants goes on
-as it was typed, and the API's own check says what is wrong with it, by its pointer, which is the field's name.
+A field of a form is a field of the body, found in the contract's own JSON schema: so there is none that the API does
+not take, and none that it takes is missing. Nothing is checked here. What cannot be read as what the field wants goes
+on as it was typed, and the API's own check says what is wrong with it, by its pointer, which is the field's name.
 """
 
 from __future__ import annotations
@@ -167,10 +167,7 @@ def body_of(form: Form, sent: Mapping[str, str]) -> dict[str, Any]:
             value: Any = one.pointer in sent
         else:
             text = sent.get(one.pointer, "").replace("\r\n", "\n")
-            if not text.strip():
-                value = None
-            else:
-                value = _read(one.control, text)
+            value = None if not text.strip() else _read(one.control, text)
         *parents, name = one.pointer.split("/")[1:]
         within = body
         for parent in parents:

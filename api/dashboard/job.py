@@ -1,4 +1,4 @@
-"""One job: its life so far, how far it is, what it logs, what it was asked and what came of it; and what can be done."""
+"""One job: its life so far, how far it is, what it logs, what it was asked, what came of it, and what can be done."""
 
 from __future__ import annotations
 

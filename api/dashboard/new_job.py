@@ -1,4 +1,4 @@
-"""Forms for new jobs, one for each type, and what they submit: the body that `POST /v1/jobs` takes, checked as there."""
+"""Forms for new jobs, one for each type, and what they submit: a body of `POST /v1/jobs`, checked as there."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from shared.errors import Forbidden, Unauthenticated
 from shared.sessions import Configured
 
 _SECURE, _PLAIN, _BEFORE = "__Host-graft", "graft", "graft-login"
-TOKEN_HEADER: Final = "X-CSRF-Token"
+TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105  the name of a header
 
 
 @dataclass(frozen=True, slots=True)

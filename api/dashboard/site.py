@@ -79,7 +79,7 @@ def digest(text: str) -> str:
 
 def go(endpoint: str, notice: str | None = None, **values: Any) -> Response:
     """To another page, after something was done (303: with a GET)."""
-    where = url_for(f"dashboard.{endpoint}", **values, **({"done": notice} if notice else {}))
+    where = url_for(f"dashboard.{endpoint}", **{**values, **({"done": notice} if notice else {})})
     return redirect(where, 303)  # type: ignore[return-value]
 
 

@@ -34,7 +34,7 @@ def words(name: str) -> str:
 def when(moment: datetime | None) -> Markup:
     """A time as UTC, which the page's script turns into how long ago it was."""
     if moment is None:
-        return Markup('<span class="none">–</span>')
+        return Markup('<span class="none">-</span>')
     return Markup('<time datetime="{}" data-ago>{}</time>').format(
         rfc3339(moment), f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     )
@@ -43,7 +43,7 @@ def when(moment: datetime | None) -> Markup:
 def at(moment: datetime | None) -> Markup:
     """The same as it stands, for what lies ahead or is to be exact."""
     if moment is None:
-        return Markup('<span class="none">–</span>')
+        return Markup('<span class="none">-</span>')
     return Markup('<time datetime="{}" data-local>{}</time>').format(
         rfc3339(moment), f"{moment:%Y-%m-%d %H:%M} UTC"
     )
@@ -51,7 +51,7 @@ def at(moment: datetime | None) -> Markup:
 
 def seconds(value: float | None) -> str:
     if value is None:
-        return "–"
+        return "-"
     if value < 1:
         return f"{1000 * value:.0f} ms"
     if value < 60:
@@ -62,7 +62,7 @@ def seconds(value: float | None) -> str:
 
 
 def between(start: datetime | None, end: datetime | None) -> str:
-    return seconds((end - start).total_seconds()) if start and end else "–"
+    return seconds((end - start).total_seconds()) if start and end else "-"
 
 
 def size(count: float) -> str:
@@ -80,7 +80,7 @@ def count(value: float) -> str:
 def number(value: Any) -> str:
     """A metric, or any value of a table."""
     if isinstance(value, bool) or value is None:
-        return "–" if value is None else str(value).lower()
+        return "-" if value is None else str(value).lower()
     if isinstance(value, float):
         return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
     if isinstance(value, int):

@@ -125,17 +125,20 @@ def test_a_session_ends_when_its_key_expires(stack: RunningStack, operator: Graf
 
 
 def test_wrong_keys_are_refused_and_counted(tmp_path: Path, object_store: RunningServer | Endpoint) -> None:
-    with running_stack(
-        tmp_path, object_store, GRAFT_RATE_LIMIT_FAILURES="5", GRAFT_SESSION_SECONDS="3"
-    ) as small:
-        with Visitor(small.url, KEYS["default"]) as early, Visitor(small.url) as guest:
-            assert early.get("/").status_code == 200
-            eventually(lambda: early.get("/").status_code == 303)  # a session has an end of its own
-            answers = [guest.log_in(f"wrong-{n}").status_code for n in range(8)]
-            assert answers[0] == 401
-            assert answers[-1] == 429
-            assert set(answers) == {401, 429}
-            assert guest.log_in(KEYS["default"]).status_code == 429  # so nobody tries keys one by one
+    with (
+        running_stack(
+            tmp_path, object_store, GRAFT_RATE_LIMIT_FAILURES="5", GRAFT_SESSION_SECONDS="3"
+        ) as small,
+        Visitor(small.url, KEYS["default"]) as early,
+        Visitor(small.url) as guest,
+    ):
+        assert early.get("/").status_code == 200
+        eventually(lambda: early.get("/").status_code == 303)  # a session has an end of its own
+        answers = [guest.log_in(f"wrong-{n}").status_code for n in range(8)]
+        assert answers[0] == 401
+        assert answers[-1] == 429
+        assert set(answers) == {401, 429}
+        assert guest.log_in(KEYS["default"]).status_code == 429  # so nobody tries keys one by one
 
 
 def test_a_wrong_key_is_not_repeated(outsider: Visitor) -> None:
