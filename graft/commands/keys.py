@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graft.commands.telling import connected, say, table
+from graft.commands.telling import connected, say, table, told
+
+if TYPE_CHECKING:
+    from shared.contracts.keys import NewApiKey
 
 app = typer.Typer(help="API keys: who may do what. Needs a key with the scope admin.", no_args_is_help=True)
 
@@ -42,17 +44,17 @@ def create(
 ) -> None:
     """Make a key and print it. It is shown this once."""
     scopes = [part.strip() for given in scope for part in given.split(",") if part.strip()]
-    body = {"scopes": scopes, "project": project, "expires_at": _moment(expires), "name": name}
-    with connected() as api:
-        made = api.ask("POST", "/v1/keys", json=_given(body))
+    ends = _moment(expires)
+    with connected() as client:
+        made = client.keys.create(scopes, project=project, expires_at=ends, name=name)
     _print_secret(made, "made", as_json)
 
 
 @app.command("ls")
 def list_keys(project: _Project = None, as_json: _Json = False) -> None:
     """List keys, newest first, also those that have expired; never a secret."""
-    with connected() as api:
-        found = list(api.pages("/v1/keys", project=project))
+    with connected() as client:
+        found = [told(key) for key in client.keys.list(project=project)]
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -64,8 +66,8 @@ def list_keys(project: _Project = None, as_json: _Json = False) -> None:
 @app.command()
 def revoke(key_id: _Id, as_json: _Json = False) -> None:
     """End a key, at once and for good."""
-    with connected() as api:
-        api.ask("DELETE", _path(key_id))
+    with connected() as client:
+        client.keys.revoke(key_id)
     typer.echo(json.dumps({"id": key_id, "revoked": True}) if as_json else f"{key_id} is revoked")
 
 
@@ -81,29 +83,21 @@ def rotate(
 ) -> None:
     """Give a key another secret and print it. It is shown this once."""
     seconds = int(_duration(overlap, "--overlap").total_seconds()) if overlap else None
-    body = {"overlap_seconds": seconds, "expires_at": _moment(expires)}
-    with connected() as api:
-        made = api.ask("POST", f"{_path(key_id)}/rotate", json=_given(body))
+    ends = _moment(expires)
+    with connected() as client:
+        made = client.keys.rotate(key_id, overlap_seconds=seconds, expires_at=ends)
     _print_secret(made, "rotated", as_json)
 
 
-def _print_secret(made: dict[str, Any], done: str, as_json: bool) -> None:
+def _print_secret(made: NewApiKey, done: str, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(made, indent=2))
+        typer.echo(json.dumps(told(made), indent=2))
         return
-    typer.echo(made["key"])
-    until = f", until {made['expires_at']}" if made.get("expires_at") else ""
-    say(
-        f"{made['id']} {done}: {' '.join(made['scopes'])} in {made['project']}{until}; keep it, it is not shown again"
-    )
+    from shared.contracts.base import rfc3339
 
-
-def _path(key_id: str) -> str:
-    return f"/v1/keys/{quote(key_id, safe='')}"
-
-
-def _given(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
+    typer.echo(made.key)
+    until = f", until {rfc3339(made.expires_at)}" if made.expires_at else ""
+    say(f"{made.id} {done}: {' '.join(made.scopes)} in {made.project}{until}; keep it, it is not shown again")
 
 
 def _moment(text: str | None) -> str | None:

@@ -11,34 +11,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from graft.connection import BadSettings, Connection, ConnectionFailed, Refused, Unreachable
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from graft.client import Client, GraftError
 
 FAILED, BAD_INPUT, UNREACHABLE = 1, 2, 3
 
-_HINTS = {
-    "unauthenticated": "check GRAFT_API_KEY: the API knows no such key, or it has expired or been revoked",
-    "missing_scope": "use a key that has that scope",
-    "scope_not_held": "leave that scope out, or use a key that has it",
-    "other_project": "use the operator's key: that of GRAFT_API_KEYS without a project, or that of `graft up`",
-    "unknown_key": "`graft keys ls` shows which there are",
-    "quota_exceeded": "delete what is not needed any more, or ask the operator for more",
-    "rate_limited": "wait a moment, then try again",
-}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @contextmanager
-def connected() -> Iterator[Connection]:
-    """A connection as the environment says; what goes wrong on it ends the command."""
+def connected() -> Iterator[Client]:
+    """A client as the environment says; what goes wrong with it ends the command."""
+    from graft.client import Client, GraftError
+
     try:
-        with Connection.from_environment() as connection:
-            yield connection
-    except ConnectionFailed as error:
+        with Client() as client:
+            yield client
+    except GraftError as error:
         _tell(error)
         raise typer.Exit(_code(error)) from None
+
+
+def told(record: BaseModel) -> dict[str, Any]:
+    """As the API's JSON has it."""
+    return record.model_dump(mode="json", by_alias=True)
 
 
 def say(text: str) -> None:
@@ -55,21 +57,21 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _code(error: ConnectionFailed) -> int:
-    if isinstance(error, Unreachable):
+def _code(error: GraftError) -> int:
+    from graft.client import errors
+
+    if isinstance(error, errors.Unreachable):
         return UNREACHABLE
-    is_input = isinstance(error, BadSettings) or (
-        isinstance(error, Refused) and error.status in {400, 413, 422}
-    )
-    return BAD_INPUT if is_input else FAILED
+    bad_input = errors.BadSettings | errors.BadSource | errors.InvalidInput | errors.TooLarge
+    return BAD_INPUT if isinstance(error, bad_input) else FAILED
 
 
-def _tell(error: ConnectionFailed) -> None:
+def _tell(error: GraftError) -> None:
+    from graft.client import errors
+
     say(f"graft: {_CONTROL.sub('?', error.message)}")
-    hint = error.hint
-    if isinstance(error, Refused):
+    if isinstance(error, errors.Refused):
         for pointer, detail in error.errors.items():
             say(f"  {_CONTROL.sub('?', pointer.lstrip('/'))}: {_CONTROL.sub('?', detail)}")
-        hint = _HINTS.get(error.code, hint)
-    if hint:
-        say(f"  {hint}")
+    if error.hint:
+        say(f"  {error.hint}")

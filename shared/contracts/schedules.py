@@ -10,7 +10,6 @@ from pydantic_core import PydanticCustomError
 
 from shared.contracts.base import Body, Moment, Name, Page, Record, Time
 from shared.contracts.specs import refusal
-from shared.cron import Cron, CronError, zones
 
 CatchUp = Literal["none", "latest", "all"]
 Overlap = Literal["skip", "queue", "allow"]
@@ -19,6 +18,11 @@ OccurrenceStatus = Literal["waiting", "submitted", "skipped", "failed"]
 
 
 def _cron(value: str) -> str:
+    from shared.cron import (
+        Cron,
+        CronError,
+    )  # who only reads what the API tells, as the client does, needs no cronsim
+
     try:
         Cron(value, ZoneInfo("UTC"))
     except CronError as error:
@@ -27,6 +31,8 @@ def _cron(value: str) -> str:
 
 
 def _zone(value: str) -> str:
+    from shared.cron import zones
+
     if value not in zones():
         raise PydanticCustomError("zone", "should be the name of an IANA time zone, as in Europe/Berlin")
     return value

@@ -66,7 +66,7 @@ OVERDUE_SECONDS = 3600.0
 
 AT_LENGTH = run_settings(deadline=None, suppress_health_check=list(HealthCheck))
 PROFILES = {
-    "ci": run_settings(AT_LENGTH, max_examples=150, stateful_step_count=40, derandomize=True, database=None),
+    "ci": run_settings(AT_LENGTH, max_examples=400, stateful_step_count=30, derandomize=True, database=None),
     "soak": run_settings(AT_LENGTH, max_examples=5_000, stateful_step_count=100),
 }
 PROFILE = PROFILES.get(os.environ.get("HYPOTHESIS_PROFILE", ""), PROFILES["ci"])

@@ -16,20 +16,13 @@ from hypothesis import settings as run_settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from graft.stack import RunningServer
-from tests.integration.test_job_invariants import AT_LENGTH, JobHistory, World, world_on
+from tests.integration.test_job_invariants import PROFILES, JobHistory, World, world_on
 from tests.integration.test_occurrence_invariants import OccurrenceHistory
 from tests.integration.test_shard_invariants import ShardHistory
 from tests.support.mutants import Mutant
 
-HUNT = run_settings(
-    AT_LENGTH,
-    max_examples=400,
-    stateful_step_count=30,
-    derandomize=True,
-    database=None,
-    phases=[Phase.generate],
-    report_multiple_bugs=False,
-)
+#: The histories that the product as it is survives in test_…_invariants.py.
+HUNT = run_settings(PROFILES["ci"], phases=[Phase.generate], report_multiple_bugs=False)
 
 OWNS = "if held[1] ~= ARGV[1] or not string.find(ARGV[5], held[2] or '?', 1, true) then return "
 IN_THE_STATE = "if not string.find(ARGV[5], held[2] or '?', 1, true) then return "
@@ -442,14 +435,6 @@ HUNTS: list[tuple[Callable[[World], RuleBasedStateMachine], Mutant]] = [
     *((ShardHistory, mutant) for mutant in MUTANTS_OF_SHARDS),
     *((OccurrenceHistory, mutant) for mutant in MUTANTS_OF_SCHEDULES),
 ]
-
-
-@pytest.mark.parametrize("history", [JobHistory, ShardHistory, OccurrenceHistory])
-def test_the_product_as_it_is_survives_the_hunt(
-    history: Callable[[World], RuleBasedStateMachine], redis_server: RunningServer
-) -> None:
-    world = world_on(redis_server)
-    run_state_machine_as_test(lambda: history(world), settings=HUNT)
 
 
 @pytest.mark.parametrize(
