@@ -79,6 +79,8 @@ def _told() -> dict[str, Any]:
 def _of(app: Flask) -> list[Route]:
     found = []
     for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("dashboard."):  # pages, which take no key but a session
+            continue
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         scope = None if auth.is_public(rule.rule) else auth.scope_of(app, rule.endpoint)
         found += [
