@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import httpx
 
@@ -28,6 +28,23 @@ class Schedule(contracts.Schedule):
     """A schedule. `etag` is what `if_match=` takes, to change it only as it was seen; lists do not tell it."""
 
     etag: str = ""
+
+
+class ScheduleChanges(TypedDict, total=False):
+    """What can be changed of a schedule."""
+
+    name: str
+    cron: str
+    timezone: str
+    job: Mapping[str, Any]
+    paused: bool
+    catch_up: CatchUp
+    catch_up_limit: int
+    overlap: Overlap
+    missing_input: MissingInput
+    jitter_seconds: int
+    start: datetime | None
+    end: datetime | None
 
 
 class Schedules:
@@ -83,7 +100,9 @@ class Schedules:
     def get(self, schedule: str) -> Schedule:
         return self._schedule(self._api.ask("GET /v1/schedules/{schedule_id}", schedule))
 
-    def update(self, schedule: str, *, if_match: str | None = None, **changes: Any) -> Schedule:
+    def update(
+        self, schedule: str, *, if_match: str | None = None, **changes: Unpack[ScheduleChanges]
+    ) -> Schedule:
         """Change fields of `create`; what is left out stays, and `start=None`, `end=None` take those away."""
         body = {field: _written(value) for field, value in changes.items()}
         operation, headers = "PATCH /v1/schedules/{schedule_id}", {"If-Match": if_match}
