@@ -1,6 +1,6 @@
 """Which method of the Python client sends which operation, read from the client's own source.
 
-An operation stands in the client as the OpenAPI document has it, `GET /v1/jobs/{job_id}`, in the one method that sends it.
+An operation stands in the client as the OpenAPI document has it, `GET /v1/jobs/{job_id}`, in the method that sends it.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ RENAMED = {
     ("GET /v1/usage", "from"): "first",
     ("GET /v1/usage", "to"): "last",
     ("POST /v1/uploads", "bytes"): "size",
+    ("POST /v1/datasets", "name"): "given",
 }
 #: What a method gives by itself, or what it is not for.
 NOT_ASKED = {
