@@ -1,4 +1,4 @@
-"""What the client makes of servers that are away, slow, cut off or not Graft's: one clear error each, on real sockets."""
+"""What the client makes of servers that are away, slow, cut off or not Graft's: one clear error each, real sockets."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_server_that_has_moved() -> None:
 
 
 def mail(connection: Connection) -> None:
-    connection.socket.sendall(b"220 mail.example.org ESMTP\r\n")
+    connection.socket.sendall(b"220 mail.example.org ESMTP\r\n\r\n")
     while connection.socket.recv(65_536):
         pass
 
