@@ -58,7 +58,7 @@ class Schedules:
         self,
         name: str,
         cron: str,
-        job: Mapping[str, Any],
+        job: Mapping[str, Any] | Job,
         *,
         timezone: str | None = None,
         paused: bool | None = None,
@@ -73,8 +73,9 @@ class Schedules:
     ) -> Schedule:
         """Submit a job at the times of a cron expression (five fields; UTC, if no IANA `timezone` is given).
 
-        job: a body as `client.jobs.submit` takes it; its strings may hold `{{ scheduled_for:%Y/%m/%d }}`.
-        docs/schedules.md says the rest. The call may come twice. Raises InvalidInput, also with pointers below `/job`.
+        job: a body as `client.jobs.submit` takes it, whose strings may hold `{{ scheduled_for:%Y/%m/%d }}`; or a job, to
+        do the same again with the versions that it had. docs/schedules.md says the rest. The call may come twice.
+        Raises InvalidInput, also with pointers below `/job`.
         """
         given = {
             "timezone": timezone,
@@ -87,7 +88,7 @@ class Schedules:
             "start": start,
             "end": end,
         }
-        body = {"name": name, "cron": cron, "job": dict(job)}
+        body = {"name": name, "cron": cron, "job": dict(job.record.spec if isinstance(job, Job) else job)}
         body |= {field: _written(value) for field, value in given.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         return self._schedule(self._api.ask("POST /v1/schedules", json=body, headers=headers))

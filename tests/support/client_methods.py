@@ -69,6 +69,13 @@ def senders() -> list[tuple[str, str]]:
     return found
 
 
+def table() -> str:
+    """The table of docs/client.md, by method."""
+    rows = sorted((method, operation) for operation, method in senders())
+    lines = ["| method | request |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{method}` | `{operation}` |" for method, operation in rows)])
+
+
 def methods(kinds: dict[str, type]) -> dict[str, Any]:
     """All public methods and properties, by the name that a user writes."""
     return {
@@ -110,3 +117,7 @@ def _operations(node: ast.AST, scope: tuple[str, ...]) -> Iterator[tuple[tuple[s
             yield scope, child.value
         else:
             yield from _operations(child, scope)
+
+
+if __name__ == "__main__":
+    print(table())
