@@ -73,8 +73,8 @@ class Schedules:
     ) -> Schedule:
         """Submit a job at the times of a cron expression (five fields; UTC, if no IANA `timezone` is given).
 
-        job: a body as `client.jobs.submit` takes it, whose strings may hold `{{ scheduled_for:%Y/%m/%d }}`; or a job, to
-        do the same again with the versions that it had. docs/schedules.md says the rest. The call may come twice.
+        job: a body as `client.jobs.submit` takes it, whose strings may hold `{{ scheduled_for:%Y/%m/%d }}`; or a job,
+        to do the same again with the versions that it had. docs/schedules.md says the rest. The call may come twice.
         Raises InvalidInput, also with pointers below `/job`.
         """
         given = {

@@ -29,7 +29,8 @@ def test_the_page_prints_what_it_says(
     assert len(test.examples) > 12
     said: list[str] = []
     runner = doctest.DocTestRunner(optionflags=flags)
-    runner.run(test, out=said.append)
+    runner.run(test, out=said.append, clear_globs=False)
+    test.globs["client"].close()
     assert runner.summarize(verbose=False).failed == 0, "".join(said)
 
 
