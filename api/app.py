@@ -19,6 +19,7 @@ from api import (
     aliases,
     auth,
     comparison,
+    counters,
     datasets,
     drift,
     exports,
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.url_map.strict_slashes = False
     app.url_map.converters["model"] = path_names.ModelName
     app.url_map.merge_slashes = False  # it redirects, to whatever the Host header says
-    built = composition.build(settings)
+    built = composition.build(settings, on_trouble=counters.count_trouble)
     app.extensions["graft"] = built
     app.extensions["graft.models"] = ModelServer(
         built.models,
@@ -88,11 +89,12 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         watch=Watch(built.asked),
         allow_incompatible=settings.allow_incompatible_models,
         on_load=metrics.count_load,
+        cache_watch=counters.CacheGauges(),
     )
     app.extensions["graft.exporter"] = Exporter(built)
     app.extensions["graft.readers"] = readers = _readers(settings)
     app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
-    app.extensions["graft.waiting"] = Waiting(settings.max_waiting)
+    app.extensions["graft.waiting"] = Waiting(settings.max_waiting, on_held=counters.held)
     _identify_requests(app, built)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
@@ -144,6 +146,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
 
     @app.before_request
     def begin() -> None:
+        counters.begin_request()
         offered = request.headers.get("X-Request-ID", "")
         g.request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
         structlog.contextvars.clear_contextvars()
@@ -164,6 +167,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         limiting.tell(response)
         if request.path not in {"/healthz", "/readyz"}:
             log.info("request", method=request.method, path=request.path, status=response.status_code)
+        counters.end_request(response)
         return response
 
 

@@ -1,4 +1,4 @@
-"""What this API has predicted, for Prometheus: requests, rows and seconds of each model version.
+"""`/metrics` for Prometheus, and what of it is about online prediction: requests, rows and seconds of each version.
 
 Every process counts into files of its own (prometheus_client's multiprocess mode), and any of them answers for all.
 `api.gunicorn_conf` makes the folder, and has what a child counted kept when the child is gone. Without the folder a
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, g
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from api import counters
 from api.auth import asking, needs
+from api.cluster_metrics import Cluster
 from api.metric_files import locked
 from api.wiring import services
 from shared.errors import GraftError, Temporary
@@ -59,13 +61,20 @@ _seen_lock = threading.Lock()
 @needs("admin")
 @blueprint.doc(responses=_ANSWER)
 def show() -> Response:
-    """Counters of online prediction and of webhooks, of the key's project; the operator's key sees all projects."""
+    """What this API and all workers have counted, and how the queues stand; docs/monitoring.md has the table.
+
+    Of the key's project; the operator's key sees all projects, and what belongs to none.
+    """
     principal = asking()
     registry = CollectorRegistry()
     project = None if principal.is_operator else principal.project
-    registry.register(_Shown(project))
-    with suppress(Temporary):  # the other counters need no Redis
+    survey = None
+    with suppress(Temporary):  # what the API has counted needs no Redis
         registry.register(_Webhooks(services().deliveries.counts(project)))
+        survey = services().tallies.survey()
+    cluster = Cluster(survey, project)
+    registry.register(cluster)
+    registry.register(_Shown(project, cluster.troubles()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE)
 
 
@@ -91,24 +100,36 @@ def count_load(project: str, model: str, version: int) -> None:
 
 
 class _Shown:
-    """A collector of our metrics that leaves out other projects'."""
+    """A collector of what the API's processes count, that leaves out other projects'."""
 
-    def __init__(self, project: str | None) -> None:
+    def __init__(
+        self, project: str | None, of_workers: Mapping[str, Sequence[tuple[tuple[str, ...], int]]]
+    ) -> None:
+        """of_workers: labels and counts that belong to metrics which the API counts, too."""
         self._project = project
+        self._of_workers = of_workers
 
     def collect(self) -> Iterator[Metric]:
-        folder = os.environ.get(FOLDER)
-        if folder:
-            with locked(Path(folder)):
-                found = list(MultiProcessCollector(None, path=folder).collect())
-        else:
-            found = [metric for metric in REGISTRY.collect() if metric.name.startswith("graft_")]
-        for metric in found:
+        for metric in self._counted():
+            for labels, count in self._of_workers.get(metric.name, ()):
+                named = dict(zip(counters.TROUBLE_LABELS, labels, strict=True))
+                metric.add_sample(f"{metric.name}_total", named, count)
             if self._project is not None:
                 metric.samples = [
                     sample for sample in metric.samples if sample.labels.get("project") == self._project
                 ]
             yield metric
+
+    def _counted(self) -> Iterable[Metric]:
+        """Every metric of ours; in the files of the processes stand only those that were counted."""
+        own = {metric.name: metric for metric in REGISTRY.collect() if metric.name.startswith("graft_")}
+        folder = os.environ.get(FOLDER)
+        if folder:
+            for metric in own.values():
+                metric.samples = []
+            with locked(Path(folder)):
+                own |= {metric.name: metric for metric in MultiProcessCollector(None, path=folder).collect()}
+        return own.values()
 
 
 class _Webhooks:

@@ -58,6 +58,9 @@ class Worker(PatientWorker):
 
 
 def _say(client: Any, status: HTTPStatus, code: str, request_id: str) -> None:
+    from api.counters import count_refused  # gunicorn's own process loads this file, and must count nothing
+
+    count_refused(status)
     try:
         util.write_nonblock(client, _answer(status, code, request_id))
     except OSError:

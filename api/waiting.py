@@ -23,7 +23,9 @@ _POLL_SECONDS = 0.2
 class Waiting:
     """At most `most` waits at a time in this process."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, on_held: Callable[[float], None] = lambda seconds: None) -> None:
+        """on_held: hears for how long a request has been held."""
+        self._on_held = on_held
         self._places = threading.BoundedSemaphore(most) if most else None
         self.is_stopping = False  # no Event: a signal's handler sets it, which must not wait for a lock
 
@@ -50,11 +52,15 @@ class Waiting:
         if seconds <= 0 or done():
             return
         with self._place():
-            ends, pause = time.monotonic() + seconds, _FIRST_POLL_SECONDS
-            while (left := ends - time.monotonic()) > 0 and not self.is_stopping:
-                if client.leaves_within(min(pause, left)) or done():
-                    return
-                pause = min(2 * pause, _POLL_SECONDS)
+            began = time.monotonic()
+            ends, pause = began + seconds, _FIRST_POLL_SECONDS
+            try:
+                while (left := ends - time.monotonic()) > 0 and not self.is_stopping:
+                    if client.leaves_within(min(pause, left)) or done():
+                        return
+                    pause = min(2 * pause, _POLL_SECONDS)
+            finally:
+                self._on_held(time.monotonic() - began)
 
     @contextmanager
     def _place(self) -> Iterator[None]:

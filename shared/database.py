@@ -6,7 +6,7 @@ What Redis says about a command itself (a wrong type, an unknown script) is a de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from shared import failpoints, lua
 from shared.errors import Temporary
+from shared.troubles import OnTrouble, Trouble, ignore
 
 AWAY = (
     redis.exceptions.ConnectionError,
@@ -26,7 +27,7 @@ AWAY = (
 )
 
 
-def connect(url: str, *, timeout_seconds: float = 0.9) -> Database:
+def connect(url: str, *, timeout_seconds: float = 0.9, on_trouble: OnTrouble = ignore) -> Database:
     """A client with a connection pool; nothing is sent yet.
 
     A call that gets no answer within the timeout is sent once more, on a new connection (every script may be
@@ -40,7 +41,9 @@ def connect(url: str, *, timeout_seconds: float = 0.9) -> Database:
         health_check_interval=15,
         retry=Retry(NoBackoff(), 1),
     )
-    return Database(connection_pool=pool)
+    database = Database(connection_pool=pool)
+    database.on_trouble = on_trouble
+    return database
 
 
 if TYPE_CHECKING:
@@ -51,24 +54,30 @@ else:
 
 
 class _GuardedPipeline(Pipeline):
+    on_trouble: OnTrouble = staticmethod(ignore)
+
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         try:
             return super().execute(raise_on_error)
         except AWAY as error:
-            raise _away(error) from error
+            raise _away(error, "pipeline", self.on_trouble) from error
 
 
 class Database(_Redis):  # type: ignore[misc]
-    """redis-py's client; `Temporary` instead of connection errors."""
+    """redis-py's client; `Temporary` instead of connection errors, which `on_trouble` is told of."""
+
+    on_trouble: OnTrouble = staticmethod(ignore)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
             return super().execute_command(*args, **options)
         except AWAY as error:
-            raise _away(error) from error
+            raise _away(error, _operation(args), self.on_trouble) from error
 
     def pipeline(self, transaction: bool = False, shard_hint: str | None = None) -> Any:
-        return _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.on_trouble = self.on_trouble
+        return pipe
 
     def newest(
         self, index: str, record_key: Callable[[str], str], *, limit: int, after: str | None
@@ -87,6 +96,7 @@ class Database(_Redis):  # type: ignore[misc]
     def script(self, name: str) -> Callable[..., Any]:
         """The Lua script of this name, ready to be called with `keys` and `args`."""
         script = self.register_script(lua.source(name))
+        _SCRIPTS[script.sha] = name
 
         def run(**call: Any) -> Any:
             failpoints.reach(f"{name}.before")
@@ -97,5 +107,16 @@ class Database(_Redis):  # type: ignore[misc]
         return run
 
 
-def _away(error: Exception) -> Temporary:
+_SCRIPTS: dict[str, str] = {}
+"""Names of scripts, by their digest."""
+
+
+def _operation(command: Sequence[Any]) -> str:
+    """The script that is called, or the command."""
+    name = str(command[0])
+    return _SCRIPTS.get(str(command[1]), name.lower()) if name == "EVALSHA" else name.lower()
+
+
+def _away(error: Exception, operation: str, on_trouble: OnTrouble) -> Temporary:
+    on_trouble(Trouble("redis", operation, type(error).__name__))
     return Temporary(f"Redis cannot be used right now ({type(error).__name__})", code="redis_unavailable")

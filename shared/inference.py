@@ -11,7 +11,7 @@ from typing import Any
 
 from shared import compatibility
 from shared.contracts.models import Predictions, VersionRef
-from shared.model_cache import ModelCache
+from shared.model_cache import CacheWatch, ModelCache
 from shared.modeling import Model, load, rows_to_batch
 from shared.models import Artifact, ModelStore
 from shared.signing import Signer
@@ -42,6 +42,7 @@ class ModelServer:
         watch: Watch | None = None,
         allow_incompatible: bool = False,
         on_load: Callable[[str, str, int], None] = lambda project, name, version: None,
+        cache_watch: CacheWatch | None = None,
     ) -> None:
         """on_load: called with project, name and version whenever a model has been loaded."""
         self._models = models
@@ -50,7 +51,7 @@ class ModelServer:
         self._watch = watch
         self._allow_incompatible = allow_incompatible
         self._on_load = on_load
-        self._cache = ModelCache[Loaded](cache_bytes)
+        self._cache = ModelCache[Loaded](cache_bytes, cache_watch)
 
     def predict(
         self, project: str, name: str, version: int, rows: Sequence[Mapping[str, Any]], *, probabilities: bool

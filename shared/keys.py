@@ -71,6 +71,8 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:taken:<token>                hash    the delivery that a courier took, for as long as its lease
     graft:workers                      hash    each worker's last sign of life
     graft:durations                    hash    how long jobs of each type took lately, in milliseconds
+    graft:tallies                      hash    what has happened so far, for Prometheus (tallies.py)
+    graft:tallied:<token>              string  something that has been tallied, for as long as it may be sent once more
 
 `graft:delayed`, `graft:leases`, `graft:schedules`, `graft:uploads` and `graft:webhooks` span projects: their members
 are `P/<id>`. Wherever a job's id stands a shard's may, but for the lists of a project's jobs: those hold jobs only.
@@ -98,6 +100,7 @@ LEASES: Final = "graft:leases"
 SCHEDULES: Final = "graft:schedules"
 WORKERS: Final = "graft:workers"
 DURATIONS: Final = "graft:durations"
+TALLIES: Final = "graft:tallies"
 PROJECTS: Final = "graft:projects"
 SWEEP: Final = "graft:sweep"
 RATES: Final = "graft:rates"
@@ -327,6 +330,10 @@ def claim(token: str) -> str:
 
 def call(token: str) -> str:
     return f"graft:call:{token}"
+
+
+def tallied(token: str) -> str:
+    return f"graft:tallied:{token}"
 
 
 def jobs_by(project: str, field: str, value: str) -> str:

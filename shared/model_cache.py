@@ -9,18 +9,32 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 Key = tuple[str, str, int]
 """Project, name, version."""
 T = TypeVar("T")
 
 
+class CacheWatch:
+    """Hears what a cache does; this one does not care."""
+
+    def looked(self, outcome: Literal["hit", "miss", "joined"]) -> None:
+        """Somebody asked for a model: it was there, has to be loaded, or is being loaded for another."""
+
+    def evicted(self) -> None:
+        """A model made room for others."""
+
+    def holds(self, models: int, size: int) -> None:
+        """So many models, of so many bytes, are held from now on."""
+
+
 class ModelCache(Generic[T]):
     """Safe to share between threads. Each process has its own."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, watch: CacheWatch | None = None) -> None:
         self._most_bytes = most_bytes
+        self._watch = watch or CacheWatch()
         self._lock = threading.Lock()
         self._held: OrderedDict[Key, tuple[T, int]] = OrderedDict()
         self._bytes = 0
@@ -35,10 +49,12 @@ class ModelCache(Generic[T]):
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
+                self._watch.looked("hit")
                 return self._held[key][0]
             coming = self._loading.get(key)
             if coming is None:
                 mine = self._loading[key] = Future[T]()
+        self._watch.looked("miss" if coming is None else "joined")
         if coming is not None:
             return coming.result()
         try:
@@ -66,3 +82,5 @@ class ModelCache(Generic[T]):
         while self._bytes > self._most_bytes and len(self._held) > 1:
             _, (_, gone) = self._held.popitem(last=False)
             self._bytes -= gone
+            self._watch.evicted()
+        self._watch.holds(len(self._held), self._bytes)

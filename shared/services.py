@@ -24,6 +24,8 @@ from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
 from shared.stored import StoredBytes
+from shared.tallies import TallyStore
+from shared.troubles import OnTrouble
 from shared.uploads import UploadStore
 from shared.usage import UsageStore
 from shared.webhooks.addresses import AddressPolicy
@@ -67,16 +69,22 @@ class Services:
     deliveries: DeliveryStore
     idempotency: IdempotencyStore
     places: QueuePlaces
+    tallies: TallyStore
 
 
-def build(settings: Settings) -> Services:
-    """Make all clients. Nothing is sent to any server yet."""
-    redis = database.connect(settings.redis_url.get_secret_value())
+def build(settings: Settings, *, on_trouble: OnTrouble | None = None) -> Services:
+    """Make all clients. Nothing is sent to any server yet.
+
+    `on_trouble` hears of what Redis and the store fail at; if it is not given, tallies remember it.
+    """
+    hears = on_trouble or (lambda trouble: tallies.count_trouble(trouble))
+    redis = database.connect(settings.redis_url.get_secret_value(), on_trouble=hears)
+    tallies = TallyStore(redis)
     models = ModelStore(redis)
     return Services(
         settings=settings,
         database=redis,
-        objects=_objects(settings),
+        objects=_objects(settings, hears),
         signer=Signer(settings.signing_key.get_secret_value()),
         jobs=JobStore(
             redis,
@@ -124,6 +132,7 @@ def build(settings: Settings) -> Services:
         ),
         idempotency=IdempotencyStore(redis),
         places=QueuePlaces(redis),
+        tallies=tallies,
     )
 
 
@@ -142,7 +151,7 @@ def _address_policy(settings: Settings) -> AddressPolicy:
     return AddressPolicy(allow_private=settings.webhook_allow_private, allow_http=settings.webhook_allow_http)
 
 
-def _objects(settings: Settings) -> ObjectStore:
+def _objects(settings: Settings, on_trouble: OnTrouble) -> ObjectStore:
     def client(endpoint_url: str | None) -> S3Client:
         secret = settings.s3_secret_access_key
         return storage.connect(
@@ -154,5 +163,8 @@ def _objects(settings: Settings) -> ObjectStore:
 
     public = settings.s3_public_endpoint_url
     return ObjectStore(
-        client(settings.s3_endpoint_url), settings.s3_bucket, public_client=client(public) if public else None
+        client(settings.s3_endpoint_url),
+        settings.s3_bucket,
+        public_client=client(public) if public else None,
+        on_trouble=on_trouble,
     )

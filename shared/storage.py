@@ -26,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import failpoints
 from shared.errors import InvalidInput, NotFound, Temporary
+from shared.troubles import OnTrouble, Trouble, ignore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -94,18 +95,26 @@ def connect(
 class ObjectStore:
     """One bucket. Safe to share between threads."""
 
-    def __init__(self, client: S3Client, bucket: str, *, public_client: S3Client | None = None) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        *,
+        public_client: S3Client | None = None,
+        on_trouble: OnTrouble = ignore,
+    ) -> None:
         self._client = client
         self._public = public_client or client
+        self._on_trouble = on_trouble
         self.bucket = bucket
 
     def at(self, bucket: str) -> ObjectStore:
         """The same server, another bucket."""
-        return ObjectStore(self._client, bucket, public_client=self._public)
+        return ObjectStore(self._client, bucket, public_client=self._public, on_trouble=self._on_trouble)
 
     def check(self) -> None:
         """Raises Temporary unless the bucket can be reached with our credentials."""
-        with _translated(self.bucket):
+        with self._asking("list", self.bucket):
             self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
     def put(
@@ -122,7 +131,7 @@ class ObjectStore:
         """
         stored = stored or digest(path)
         failpoints.reach("put.before")
-        with _translated(key), path.open("rb") as source:
+        with self._asking("put", key), path.open("rb") as source:
             self._client.upload_fileobj(
                 source, self.bucket, key, ExtraArgs={"ContentType": content_type}, Config=_TRANSFER
             )
@@ -131,20 +140,20 @@ class ObjectStore:
 
     def put_bytes(self, key: str, content: bytes, *, content_type: str = "application/json") -> Stored:
         failpoints.reach("put.before")
-        with _translated(key):
+        with self._asking("put", key):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content, ContentType=content_type)
         failpoints.reach("put.after")
         return Stored(len(content), hashlib.sha256(content).hexdigest())
 
     def chunks(self, key: str) -> Generator[bytes]:
         """The object from its beginning, up to 1 MiB at a time. Who has enough closes the iterator. Raises NotFound."""
-        with _translated(key):
+        with self._asking("get", key):
             body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
             with closing(body):
                 yield from body.iter_chunks(CHUNK_BYTES)
 
     def get_bytes(self, key: str) -> bytes:
-        with _translated(key):
+        with self._asking("get", key):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def download(self, key: str, path: Path) -> Stored:
@@ -155,7 +164,7 @@ class ObjectStore:
             return digest(path)
         hashed = hashlib.sha256()
         size = 0
-        with _translated(key), path.open("wb") as file:
+        with self._asking("get", key), path.open("wb") as file:
             body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
             for chunk in body.iter_chunks(CHUNK_BYTES):
                 hashed.update(chunk)
@@ -165,7 +174,7 @@ class ObjectStore:
 
     def tail(self, key: str, most: int) -> tuple[bytes, Object]:
         """The last bytes of an object, and what the store says of it. Raises NotFound."""
-        with _translated(key):
+        with self._asking("head", key):
             found = self._client.head_object(Bucket=self.bucket, Key=key)
         size = found["ContentLength"]
         said = Object(size, found["ETag"])
@@ -201,7 +210,7 @@ class ObjectStore:
         if start == end:
             return
         received = 0
-        with _translated(key):
+        with self._asking("get", key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}")
             same = answer["ETag"] == found.etag and answer["ContentLength"] == end - start
             for chunk in answer["Body"].iter_chunks(CHUNK_BYTES) if same else ():
@@ -213,7 +222,7 @@ class ObjectStore:
     def copy(self, source: ObjectStore, source_key: str, key: str, *, content_type: str) -> None:
         """Copy an object of the same server, which moves the bytes itself; 5 GB at most. Raises NotFound."""
         failpoints.reach("put.before")
-        with _translated(source_key):
+        with self._asking("copy", source_key):
             self._client.copy_object(
                 CopySource={"Bucket": source.bucket, "Key": source_key},
                 Bucket=self.bucket,
@@ -225,12 +234,12 @@ class ObjectStore:
 
     def size(self, key: str) -> int:
         """Bytes of an object. Raises NotFound."""
-        with _translated(key):
+        with self._asking("head", key):
             return self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """The objects below a prefix, in the order of their keys."""
-        with _translated(prefix):
+        with self._asking("list", prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
             for page in pages:
                 for item in page.get("Contents", []):
@@ -239,7 +248,7 @@ class ObjectStore:
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
         failpoints.reach("delete.before")
-        with _translated(key):
+        with self._asking("delete", key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
         failpoints.reach("delete.after")
 
@@ -254,6 +263,27 @@ class ObjectStore:
         """A presigned URL to which anyone may PUT exactly `size` bytes until it expires."""
         params = {"Bucket": self.bucket, "Key": key, "ContentLength": size}
         return self._public.generate_presigned_url("put_object", Params=params, ExpiresIn=seconds)
+
+    @contextmanager
+    def _asking(self, operation: str, what: str) -> Iterator[None]:
+        """One operation on an object, or on a prefix: boto3's errors become ours, and those of the store are told."""
+        try:
+            yield
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in _MISSING:
+                raise NotFound(f"the store has no {what}", code="object_not_found") from error
+            self._on_trouble(Trouble("store", operation, code))
+            if code in _DENIED:
+                raise Temporary(
+                    f"the store refuses our credentials for {what}", code="storage_denied"
+                ) from error
+            raise Temporary(f"the store answered {code} for {what}", code="storage_unavailable") from error
+        except BotoCoreError as error:
+            self._on_trouble(Trouble("store", operation, type(error).__name__))
+            raise Temporary(
+                f"the store cannot be used right now ({type(error).__name__})", code="storage_unavailable"
+            ) from error
 
 
 def digest(path: Path) -> Stored:
@@ -282,20 +312,3 @@ def allowed_bucket(uri: str, allowed: tuple[str, ...], *, pointer: str) -> tuple
     if any(unicodedata.category(letter) == "Cc" for letter in key):
         raise InvalidInput.at(pointer, "a key may not hold control characters", code="bad_uri")
     return bucket, key
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in _MISSING:
-            raise NotFound(f"the store has no {what}", code="object_not_found") from error
-        if code in _DENIED:
-            raise Temporary(f"the store refuses our credentials for {what}", code="storage_denied") from error
-        raise Temporary(f"the store answered {code} for {what}", code="storage_unavailable") from error
-    except BotoCoreError as error:
-        raise Temporary(
-            f"the store cannot be used right now ({type(error).__name__})", code="storage_unavailable"
-        ) from error

@@ -102,6 +102,7 @@ class Attempt:
                 self._interrupted(interrupted.why)
             except LostLease:
                 self._tell("warning", "lease_lost")
+                self._services.tallies.count_fenced(self._job["type"])
             except ChildFailed as failed:
                 self._settle(failed.error)
             except Exception as error:
@@ -270,6 +271,7 @@ class Attempt:
     def _interrupted(self, why: Interruption) -> None:
         if why == "lost":
             self._tell("warning", "attempt_fenced")
+            self._services.tallies.count_fenced(self._job["type"])
         elif why == "cancel":
             self._guarded(lambda: self._finish(JobState.CANCELLED, reason="on request"))
             log.info("job_cancelled")

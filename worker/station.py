@@ -69,6 +69,7 @@ class Station:
         if self._courier:
             self._courier.stop()
         try:
+            self.services.tallies.flush()
             self.services.workers.gone(self.name)
         except Temporary:
             log.warning("goodbye_failed", worker=self.name)

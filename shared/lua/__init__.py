@@ -7,9 +7,17 @@ from importlib.resources import files
 
 from shared import keys, queue
 
-SHARED = ("_clock", "_webhooks", "_prelude", "_occurrences", "_deleting")
-"""What stands before every script: the clock, and ways to announce an event, to change a job, to decide what becomes
-of an occurrence, and to delete what others may refer to."""
+SHARED = ("_clock", "_tallies", "_webhooks", "_prelude", "_occurrences", "_deleting")
+"""What stands before every script: the clock, and ways to count for Prometheus, to announce an event, to change a job,
+to decide what becomes of an occurrence, and to delete what others may refer to."""
+
+BUCKETS_MS = (
+    *(100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000),
+    *(120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000),
+)
+"""Upper bounds of the buckets in which scripts count durations: 0.1 s to 6 h."""
+
+_MOST_TALLIES = 2_000
 
 
 @cache
@@ -20,7 +28,7 @@ def source(name: str) -> str:
 
 
 def _spelled() -> str:
-    """The keys that scripts make themselves for webhooks, as `shared.keys` spells them; %s for project and id."""
+    """The keys that scripts make themselves, as `shared.keys` spells them, %s for project and id; and the buckets."""
     names = {
         "ENDPOINT": keys.webhook("%s", "%s"),
         "ENDPOINTS": keys.webhooks("%s"),
@@ -31,7 +39,10 @@ def _spelled() -> str:
         "ALL_DUE": keys.WEBHOOKS,
         "COUNTS": keys.WEBHOOK_COUNTS,
         "SECRET": keys.webhook_secret("%s"),
+        "TALLIES": keys.TALLIES,
         "COURIER": queue.queue_name(queue.WEBHOOKS),
         "COURIER_WAKE_UP": queue.wake_up_template(queue.queue_name(queue.WEBHOOKS)),
     }
-    return "".join(f"local {name} = [=[{text}]=]\n" for name, text in names.items())
+    texts = "".join(f"local {name} = [=[{text}]=]\n" for name, text in names.items())
+    bounds = ", ".join(str(bound) for bound in BUCKETS_MS)
+    return f"{texts}local BUCKETS_MS, MOST_TALLIES = {{{bounds}}}, {_MOST_TALLIES}\n"

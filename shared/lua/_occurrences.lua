@@ -38,6 +38,7 @@ local function decide(occurrence, ...)
   set_fields(occurrence.record, occurrence.first_field, occurrence.last_field)
   if select('#', ...) > 0 then redis.call('HSET', occurrence.record, ...) end
   redis.call('ZADD', occurrence.decided, occurrence.nominal, occurrence.nominal)
+  tally(1, 'occurrences', redis.call('HGET', occurrence.record, 'status'))
   if redis.call('HGET', occurrence.record, 'status') == 'waiting' then
     redis.call('ZADD', occurrence.waiting, occurrence.nominal, occurrence.nominal)
   else

@@ -98,11 +98,13 @@ end
 -- Count a job that has just ended into what its project has used that day (keys.usage): all that its attempts used, and
 -- the rows that it has been through, but those that an earlier job had scored. Milliseconds, bytes and counts.
 local function count_ended(job, state)
-  local held = redis.call('HMGET', job, 'type', 'usage', 'rows_scored', 'rows_at_split', 'counts')
+  local held = redis.call('HMGET', job, 'type', 'usage', 'rows_scored', 'rows_at_split', 'counts', 'created_at')
   local day = string.match(job, '^(.*):job:') .. ':usage:' .. string.format('%d', now_ms() / 86400000)
   local used = cjson.decode(held[2] or '{}')
   local rows = held[3] and held[3] - (held[4] or 0) or held[5] and cjson.decode(held[5]).total or 0
   redis.call('HINCRBY', day, 'jobs:' .. held[1] .. ':' .. state, 1)
+  tally(1, 'ended', held[1], state)
+  if held[6] then tally_duration('job_duration', held[1], now_ms() - tonumber(held[6])) end
   redis.call('HINCRBY', day, 'rows_scored', rows)
   for _, name in ipairs({'wall', 'cpu'}) do
     redis.call('HINCRBY', day, name .. '_ms', string.format('%.0f', 1000 * (used[name .. '_seconds'] or 0)))

@@ -39,7 +39,11 @@ while true do
     else
       move(string.format(ARGV[8], project), string.format(ARGV[9], project), id)
     end
-    if first and not of then announce(job, 'job.started') end
+    if first and not of then
+      announce(job, 'job.started')
+      local made = redis.call('HMGET', job, 'priority', 'created_at')
+      tally_duration('job_wait', made[1], now - tonumber(made[2]))
+    end
     redis.call('ZADD', leases, now + lease, project .. '/' .. id)
     record(of and '' or string.format(ARGV[7], project, id), 'claimed', 'running', attempt, worker)
     if redis.call('EXISTS', ready) == 1 and redis.call('EXISTS', KEYS[3]) == 0 then

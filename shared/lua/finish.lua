@@ -28,6 +28,9 @@ if KEYS[6] then
   version = 1 + math.max(tonumber(remains[1] or 0), tonumber(latest or 0))
   if wanted ~= 0 and wanted ~= version then return {'taken', 0} end
 end
+local is_lost = ARGV[7] == 'expired'
+tally_attempt(job, is_lost and 'lost' or state, state == 'failed' and ARGV[6])
+if is_lost then tally(1, 'rescues', state) end
 for i = 9, last, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
 
 if KEYS[6] then
@@ -53,6 +56,7 @@ end
 redis.call('HSET', job, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])
 redis.call('HDEL', job, 'token', 'checkpoint')
 count_ended(job, state)
+if state == 'succeeded' and redis.call('HEXISTS', job, 'split_at') == 0 then tally_rows(redis.call('HGET', job, 'counts')) end
 keep_bytes(job, 'outputs', redis.call('HGET', job, 'stored_bytes'))
 if state == 'succeeded' then drop_shards(job) end
 touch(job)

@@ -16,6 +16,13 @@ if held[1] == ARGV[1] then  -- the answer to this very call was lost
 end
 if not holds(shard, ARGV[1], KEYS[2], ARGV[2], ARGV[8]) then return {'lost', ''} end
 
+local is_lost = ARGV[8] == 'expired'
+tally_attempt(shard, is_lost and 'lost' or state, state == 'failed' and ARGV[7])
+if is_lost then tally(1, 'rescues', state) end
+if state == 'succeeded' then
+  tally(ARGV[9] - ARGV[10], 'rows', 'scored')
+  tally(ARGV[10], 'rows', 'failed')
+end
 set_fields(shard, 17)
 redis.call('HSET', shard, 'status', state, 'finished_at', now, 'finished_by', ARGV[1])
 redis.call('HDEL', shard, 'token')

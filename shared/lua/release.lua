@@ -28,6 +28,13 @@ if ARGV[9] == '1' then
   end
   redis.call('HINCRBY', job, 'interruptions', 1)
 end
+local is_lost = ARGV[7] == 'expired'
+if is_lost then
+  tally_attempt(job, 'lost', ARGV[6])
+  tally(1, 'rescues', 'requeued')
+else
+  tally_attempt(job, ARGV[9] == '1' and 'interrupted' or 'retried', ARGV[9] ~= '1' and ARGV[6])
+end
 redis.call('HSET', job, 'status', 'queued', 'uncharged', uncharged)
 redis.call('HDEL', job, 'token', 'worker', 'progress', 'counts')
 touch(job)

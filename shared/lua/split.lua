@@ -31,6 +31,7 @@ for i = first, #ARGV, 6 do
 end
 
 local answer = open > 0 and 'done' or 'complete'
+if open > 0 then tally_attempt(job, 'split') end
 redis.call('HSET', job, 'shards', count, 'rows_scored', scored, 'rows_failed', failed, 'rows_at_split', scored,
   'split_at', now, 'scored_at', now, 'split_by', ARGV[1], 'split_answer', answer)
 touch(job)

@@ -46,6 +46,7 @@ for i = 10, first_use - 1 do redis.call('ZADD', KEYS[i], 0, id) end
 redis.call('SADD', KEYS[9], project)
 record(KEYS[2], 'submitted', 'queued', 0, '')
 announce(job, 'job.queued')
+tally(1, 'accepted', redis.call('HGET', job, 'type'))
 if digest ~= '' then
   redis.call('HSET', idempotency, 'digest', digest, 'job', id)
   redis.call('EXPIRE', idempotency, ARGV[5])

@@ -1,4 +1,4 @@
-"""Counters of online prediction: what a dead process counted stays, and the number of label sets is bounded."""
+"""What the API counts: what a dead process counted stays, and the number of label sets is bounded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from api import cluster_metrics
+from shared.model_cache import CacheWatch, ModelCache
+from shared.tallies import Line
 
 _COUNT = """
 import sys
@@ -27,9 +31,11 @@ def counted(folder: Path, times: int) -> int:
 
 
 def totals(folder: Path) -> dict[str, float]:
+    """Of what is counted; a gauge is of those that live."""
     return {
         json.dumps([sample.name, *sorted(sample.labels.items())]): sample.value
         for metric in MultiProcessCollector(None, path=str(folder)).collect()
+        if metric.type != "gauge"
         for sample in metric.samples
     }
 
@@ -64,3 +70,68 @@ assert found["m", "1"] == 1
 assert found["m", str(metrics.MAX_VERSIONS)] == 1
 """
     subprocess.run([sys.executable, "-c", command], check=True, timeout=60)
+
+
+def test_requests_count_by_route_and_not_by_path_or_by_whatever_method_is_sent() -> None:
+    command = """
+from flask import Flask
+from api import counters
+app = Flask("app")
+app.before_request(counters.begin_request)
+@app.after_request
+def end(response):
+    counters.end_request(response)
+    return response
+@app.get("/v1/jobs/<int:number>")
+def look(number):
+    counters.held(3600.0)
+    return {}
+client = app.test_client()
+for number in range(5):
+    client.get(f"/v1/jobs/{number}")
+    client.get(f"/nowhere/{number}")
+    client.open("/nowhere", method=f"BREW{number}")
+found = {}
+for metric in counters._REQUESTS.collect():
+    for sample in metric.samples:
+        if sample.name.endswith("_total"):
+            found[tuple(sample.labels.values())] = sample.value
+assert found == {
+    ("GET", "/v1/jobs/{number}", "2xx"): 5, ("GET", "none", "4xx"): 5, ("other", "none", "4xx"): 5
+}, found
+assert len(counters._requests) == 2
+sums = {
+    sample.labels["route"]: sample.value
+    for metric in counters._SECONDS.collect() for sample in metric.samples if sample.name.endswith("_sum")
+}
+assert sums["/v1/jobs/{number}"] < 0, "what the client wanted to wait for is no time of ours"
+"""
+    subprocess.run([sys.executable, "-c", command], check=True, timeout=60)
+
+
+def test_a_cache_tells_what_it_does() -> None:
+    told: list[object] = []
+
+    class Watch(CacheWatch):
+        def looked(self, outcome: str) -> None:
+            told.append(outcome)
+
+        def evicted(self) -> None:
+            told.append("evicted")
+
+        def holds(self, models: int, size: int) -> None:
+            told.append((models, size))
+
+    cache = ModelCache[str](10, Watch())
+    for name in ("a", "a", "b"):
+        cache.get(("p", name, 1), lambda: ("model", 8))
+    assert told == ["miss", (1, 8), "hit", "miss", "evicted", (1, 8)]
+
+
+def test_only_the_longest_queues_of_projects_are_told_one_by_one() -> None:
+    lines = [Line(f"project-{n:03}", n + 1, float(n)) for n in range(cluster_metrics.MOST_PROJECTS + 10)]
+    found = cluster_metrics._longest(lines)
+    assert len(found) == cluster_metrics.MOST_PROJECTS + 1
+    assert found[0].jobs == len(lines)
+    assert found[-1] == Line(cluster_metrics.OTHERS, sum(range(1, 11)), 9.0)
+    assert sum(line.jobs for line in found) == sum(line.jobs for line in lines)

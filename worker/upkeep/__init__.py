@@ -54,6 +54,7 @@ class Upkeep:
     def _round(self) -> None:
         try:
             self._services.workers.seen(self._report())
+            self._services.tallies.flush()
             for chore in CHORES.values():
                 chore(self._services)
             self._look_after()
