@@ -5,14 +5,13 @@ from __future__ import annotations
 import atexit
 import json
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
 from uuid import uuid4
 
 import pyarrow as pa
 import structlog
 from apiflask import APIFlask
 from flask import Request, Response, g, request
-from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
@@ -20,6 +19,7 @@ from api import (
     auth,
     comparison,
     counters,
+    dashboard,
     datasets,
     drift,
     exports,
@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         spec_path="/openapi.json",
         static_folder="static",
     )
-    app.json = _Json(app)
+    app.json = strict_json.Provider(app)
     app.request_class = _Request
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
@@ -96,8 +96,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting, on_held=counters.held)
     _identify_requests(app, built)
-    if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
+    if proxies := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     problems.install(app)
     openapi.install(app)
     for module in (
@@ -118,6 +118,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         usage,
         health,
         metrics,
+        dashboard,
     ):
         app.register_blueprint(module.blueprint)
     auth.expect_declarations(app)
@@ -140,6 +141,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
     """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key."""
     keyring = auth.Keyring(key.get_secret_value() for key in built.settings.api_keys)
     limiter = limiting.Limiter(built.settings, built.rates)
+    app.extensions["graft.door"] = dashboard.Door(keyring, limiter)
     counter = usage.RequestCounter(built.usage)
     counter.start()
     atexit.register(counter.stop)
@@ -152,12 +154,17 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not auth.is_public(request.path):
-            limiter.authenticate(keyring, built.api_keys)
+            is_page = request.blueprint == dashboard.blueprint.name
+            if is_page:
+                dashboard.sessions.authenticate(keyring)
+            else:
+                limiter.authenticate(keyring, built.api_keys, auth.bearer())
             counter.count(auth.project())
             limiter.admit()
             auth.authorize()
             path_names.check(request.view_args, makes=request.method == "PUT")
-            _expect_json()
+            if not is_page:
+                _expect_json()
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -192,12 +199,3 @@ class _Request(Request):
         if isinstance(e, json.JSONDecodeError):
             raise Malformed(f"the body is not JSON: {e.msg} at line {e.lineno}, column {e.colno}")
         raise Malformed(f"the body is not JSON: {e or 'its content type says otherwise'}")
-
-
-class _Json(DefaultJSONProvider):
-    """JSON as RFC 8259 has it, and no more leniently."""
-
-    sort_keys = False
-
-    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        return strict_json.loads(s, **kwargs)

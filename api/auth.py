@@ -21,7 +21,7 @@ from shared.contracts.keys import SCOPES, Scope
 from shared.errors import Forbidden, Unauthenticated
 
 DEFAULT_PROJECT = "default"
-PUBLIC = frozenset({"", "/healthz", "/readyz", "/openapi.json", "/docs", "/favicon.ico"})
+PUBLIC = frozenset({"/login", "/healthz", "/readyz", "/openapi.json", "/docs", "/favicon.ico"})
 """What needs no key, besides the static files of the pages."""
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -63,6 +63,20 @@ class Keyring:
                 found = principal
         return found
 
+    def marked(self, mark: str, secret: bytes) -> Principal | None:
+        """The key of that mark (`mark_of`): what a session remembers of a configured key."""
+        found = None
+        for known, principal in self._known:
+            if hmac.compare_digest(_mark(known, secret), mark):
+                found = principal
+        return found
+
+
+def mark_of(key: str, secret: bytes) -> str:
+    """What stands for a configured key where others may read it: people choose such keys, so a bare digest would let
+    them be guessed."""
+    return _mark(_digest(key), secret)
+
 
 def needs(scope: Scope) -> Callable[[View], View]:
     """The scope that a key must have for this view."""
@@ -93,10 +107,15 @@ def expect_declarations(app: Flask) -> None:
         raise TypeError(f"these routes do not say which scope they need (api.auth.needs): {', '.join(bare)}")
 
 
-def authenticate(keyring: Keyring, stored: ApiKeyStore) -> None:
-    """Set `g.principal` from the request's key. Raises Unauthenticated."""
+def bearer() -> str:
+    """The text of the request's key; empty if it has none."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    principal = _principal(text.strip(), keyring, stored) if scheme.lower() == "bearer" else None
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def authenticate(keyring: Keyring, stored: ApiKeyStore, key: str) -> None:
+    """Set `g.principal` from the text of a key. Raises Unauthenticated."""
+    principal = _principal(key, keyring, stored) if key else None
     if principal is None:
         raise Unauthenticated("a known key is needed: Authorization: Bearer <key>")
     g.principal = principal
@@ -126,6 +145,10 @@ def _principal(text: str, keyring: Keyring, stored: ApiKeyStore) -> Principal | 
         return principal
     grant = stored.verify(text)
     return Principal(grant.project, grant.scopes, key_id=grant.key_id) if grant else None
+
+
+def _mark(digest: bytes, secret: bytes) -> str:
+    return hmac.new(secret, b"session" + digest, hashlib.sha256).hexdigest()
 
 
 def _digest(key: str) -> bytes:

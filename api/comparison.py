@@ -46,8 +46,12 @@ def compare_versions(query: CompareQuery) -> Comparison:
     It says of each whether it was measured on the same held-out rows as the first, without which metrics do not tell
     which is better.
     """
-    owner = project()
-    versions = _versions(owner, query.refs.split(","))
+    return compared(project(), query.refs.split(","))
+
+
+def compared(owner: str, refs: list[str]) -> Comparison:
+    """Raises NotFound, with a pointer to each reference that stands for nothing."""
+    versions = _versions(owner, refs)
     return compare(versions, [_measured(owner, item) for item in versions])
 
 

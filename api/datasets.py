@@ -67,7 +67,7 @@ def create_dataset(query: UploadQuery) -> Response:
     elif request.mimetype in CONTENT_TYPES:
         if query.name is None:
             raise InvalidInput.at("/name", "an upload needs ?name=")
-        dataset = _upload(owner, query.name, CONTENT_TYPES[request.mimetype])
+        dataset = uploaded(owner, query.name, CONTENT_TYPES[request.mimetype])
     else:
         known = ", ".join([*CONTENT_TYPES, _JSON])
         raise UnsupportedMedia(f"the content type should be one of {known}")
@@ -117,17 +117,22 @@ def preview_dataset(dataset_id: str) -> Preview:
 @blueprint.doc(responses={404: "", 409: "A live job reads it, or a schedule names it."})
 def delete_dataset(dataset_id: str) -> tuple[str, int]:
     """Delete a dataset. Objects that were registered rather than uploaded stay where they are."""
-    owner = project()
+    deleted(project(), dataset_id)
+    return "", 204
+
+
+def deleted(owner: str, dataset_id: str) -> None:
+    """Raises NotFound, InUse."""
     dataset = services().datasets.get(owner, dataset_id)
     files = services().datasets.files(owner, dataset_id)
     services().datasets.delete(owner, dataset_id)
     if dataset.uri is None:
         for file in files:
             services().objects.delete(file.key)
-    return "", 204
 
 
-def _upload(owner: str, name: str, format: Format) -> Dataset:
+def uploaded(owner: str, name: str, format: Format) -> Dataset:
+    """The request's body as a dataset. Raises InvalidInput, TooLarge, Malformed, Temporary."""
     services().stored.expect_room(
         owner, request.content_length or 0, limit=services().settings.max_project_bytes
     )

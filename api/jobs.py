@@ -42,8 +42,7 @@ def submit(body: SubmitBody) -> Response:
     owner = project()
 
     def make(key: tuple[str, str] | None) -> Response:
-        new = submission.check(services(), owner, body.root, request_id=g.request_id)
-        return accepted(*services().jobs.submit(new, idempotency=key))
+        return accepted(*submitted(owner, body, key))
 
     return once(make, replay=lambda job_id: accepted(services().jobs.get(owner, job_id), True))
 
@@ -176,14 +175,7 @@ def retry_job(job_id: str) -> Response:
     owner = project()
 
     def make(key: tuple[str, str] | None) -> Response:
-        job = services().jobs.get(owner, job_id)
-        if job.status not in {"failed", "cancelled"}:
-            raise Conflict(
-                f"{job_id} is {job.status}; only a failed or cancelled job is retried", code="not_retryable"
-            )
-        body = SubmitBody.model_validate(job.spec).root
-        new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
-        return accepted(*services().jobs.submit(new, idempotency=key))
+        return accepted(*retried(owner, job_id, key))
 
     return once(make, replay=lambda new_id: accepted(services().jobs.get(owner, new_id), True))
 
@@ -194,12 +186,34 @@ def retry_job(job_id: str) -> Response:
 @blueprint.doc(responses={404: "", 409: "The job has not succeeded."})
 def job_output(job_id: str) -> dict[str, Any]:
     """The files of a batch prediction, with links that are good for an hour."""
-    job = services().jobs.get(project(), job_id)
+    return output_of(services().jobs.get(project(), job_id))
+
+
+def submitted(owner: str, body: SubmitBody, key: tuple[str, str] | None) -> tuple[Job, bool]:
+    """Check and accept a job: it, and whether it is a replay. Raises what `submission.check` and `submit` do."""
+    new = submission.check(services(), owner, body.root, request_id=g.request_id)
+    return services().jobs.submit(new, idempotency=key)
+
+
+def retried(owner: str, job_id: str, key: tuple[str, str] | None) -> tuple[Job, bool]:
+    """The same of what another job did, which has failed or been cancelled."""
+    job = services().jobs.get(owner, job_id)
+    if job.status not in {"failed", "cancelled"}:
+        raise Conflict(
+            f"{job_id} is {job.status}; only a failed or cancelled job is retried", code="not_retryable"
+        )
+    body = SubmitBody.model_validate(job.spec).root
+    new = submission.check(services(), owner, body, request_id=g.request_id, parent=job_id)
+    return services().jobs.submit(new, idempotency=key)
+
+
+def output_of(job: Job) -> dict[str, Any]:
+    """The manifest of a batch, with links. Raises NotFound, Conflict."""
     if job.type != "batch_predict":
-        raise NotFound(f"{job_id} is a {job.type} job; only batch_predict has an output", code="no_output")
+        raise NotFound(f"{job.id} is a {job.type} job; only batch_predict has an output", code="no_output")
     if job.status != "succeeded" or job.result is None:
         raise Conflict(
-            f"{job_id} is {job.status}; it has an output when it has succeeded", code="no_output_yet"
+            f"{job.id} is {job.status}; it has an output when it has succeeded", code="no_output_yet"
         )
     return _linked(job.result["output"])
 

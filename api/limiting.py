@@ -29,13 +29,14 @@ class Limiter:
         self._key = Limit("key", settings.rate_limit_per_key)
         self._failures = Limit("failures", settings.rate_limit_failures)
 
-    def authenticate(self, keyring: Keyring, stored: ApiKeyStore) -> None:
-        """Set `g.principal`. Raises Unauthenticated, and TooMany at an address from which that came too often."""
+    def authenticate(self, keyring: Keyring, stored: ApiKeyStore, key: str) -> None:
+        """Set `g.principal` from the text of a key. Raises Unauthenticated, and TooMany at an address from which that
+        came too often."""
         address = request.remote_addr or ""
         if refusal := self._meter.refusal(self._failures, address):
             _refuse(refusal, _TRIED_TOO_OFTEN)
         try:
-            authenticate(keyring, stored)
+            authenticate(keyring, stored, key)
         except Unauthenticated:
             if self._failures.a_minute:
                 self._count_failure(address)

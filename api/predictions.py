@@ -27,12 +27,15 @@ blueprint = APIBlueprint("predictions", __name__, url_prefix="/v1/models", tag="
 )
 def predict(ref: str, body: PredictBody) -> Response:
     """Score rows with a model: `name` (latest version), `name:3` or `name@alias`."""
-    owner = project()
+    # Written by pydantic at once: thousands of rows need not become Python objects a second time.
+    return Response(predicted(project(), ref, body).model_dump_json(), mimetype="application/json")
+
+
+def predicted(owner: str, ref: str, body: PredictBody) -> Predictions:
+    """Raises NotFound, InvalidInput with a pointer to each bad cell, Conflict."""
     most = services().settings.max_predict_rows
     if len(body.rows) > most:
         raise InvalidInput.at("/rows", f"at most {most} rows at a time; score more with a batch_predict job")
     name, version = services().models.resolve(owner, ref)
     with metrics.predicting(owner, name, version, len(body.rows)):
-        found = model_server().predict(owner, name, version, body.rows, probabilities=body.probabilities)
-    # Written by pydantic at once: thousands of rows need not become Python objects a second time.
-    return Response(found.model_dump_json(), mimetype="application/json")
+        return model_server().predict(owner, name, version, body.rows, probabilities=body.probabilities)

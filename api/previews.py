@@ -20,30 +20,34 @@ _HEADS: Final = (2**20, 64 * 2**20)
 _TAIL_BYTES: Final = 64 * 2**10
 
 
-def first_rows(dataset: Dataset, first: DatasetFile) -> list[dict[str, object]]:
-    """Up to 20 rows of the dataset's first object. Raises NotFound, InvalidInput, Temporary."""
+def first_rows(
+    dataset: Dataset, first: DatasetFile, rows: int = _ROWS, heads: tuple[int, ...] = _HEADS
+) -> list[dict[str, object]]:
+    """Up to so many rows of the dataset's first object. Raises NotFound, InvalidInput, Temporary."""
     objects = services().objects.at(first.bucket)
     with spool(services().settings.temp_dir) as file:
         if dataset.format == "parquet":
-            return _of_parquet(objects, dataset, first.key, Path(file.name))
-        for most in _HEADS:
+            return _of_parquet(objects, dataset, first.key, Path(file.name), rows)
+        for most in heads:
             is_whole = _fetch_head(objects, first.key, file, most)
             path = Path(file.name)
             shown = readers().preview(
-                dataset.project, path, dataset.format, dataset.columns, _ROWS, is_cut=not is_whole
+                dataset.project, path, dataset.format, dataset.columns, rows, is_cut=not is_whole
             )
-            if is_whole or len(shown) >= min(_ROWS, first.rows):
+            if is_whole or len(shown) >= min(rows, first.rows):
                 break
     return shown
 
 
-def _of_parquet(objects: ObjectStore, dataset: Dataset, key: str, path: Path) -> list[dict[str, object]]:
+def _of_parquet(
+    objects: ObjectStore, dataset: Dataset, key: str, path: Path, rows: int
+) -> list[dict[str, object]]:
     tail, found = objects.tail(key, _TAIL_BYTES)
     start = (0, min(4, found.bytes))
     objects.download_ranges(key, path, [start, footer(found.bytes, tail)], found, in_place=True)
-    piece = readers().first_piece(dataset.project, path, _ROWS)
+    piece = readers().first_piece(dataset.project, path, rows)
     objects.download_ranges(key, path, piece.ranges, found, in_place=True)
-    return readers().preview(dataset.project, path, "parquet", dataset.columns, _ROWS, piece=piece)
+    return readers().preview(dataset.project, path, "parquet", dataset.columns, rows, piece=piece)
 
 
 def _fetch_head(objects: ObjectStore, key: str, file: IO[bytes], most: int) -> bool:

@@ -15,6 +15,7 @@ from api.parameters import NumberedQuery, PageQuery, page
 from api.preconditions import condition, tagged, unchanged
 from api.wiring import services
 from shared import scheduled_jobs
+from shared.conditions import Condition
 from shared.contracts.base import Page
 from shared.contracts.jobs import Job
 from shared.contracts.refusals import invalid
@@ -52,9 +53,7 @@ def create_schedule(body: ScheduleBody) -> Response:
     owner = project()
 
     def make(key: tuple[str, str] | None) -> Response:
-        _expect_occurrences(body)
-        scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
-        return _created(*services().schedules.create(owner, body, idempotency=key))
+        return _created(*made(owner, body, key))
 
     def replay(schedule_id: str) -> Response:
         try:
@@ -65,6 +64,13 @@ def create_schedule(body: ScheduleBody) -> Response:
             ) from error
 
     return once(make, replay)
+
+
+def made(owner: str, body: ScheduleBody, key: tuple[str, str] | None) -> tuple[Standing, bool]:
+    """Check and make a schedule: it, and whether it is a replay."""
+    _expect_occurrences(body)
+    scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
+    return services().schedules.create(owner, body, idempotency=key)
 
 
 def _answer(found: Standing, status: int = 200) -> Response:
@@ -107,7 +113,11 @@ def get_schedule(schedule_id: str) -> Response:
 @blueprint.doc(responses={404: "", 409: "Others are changing it.", 412: "It is not as `If-Match` says."})
 def update_schedule(schedule_id: str, patch: SchedulePatch) -> Response:
     """Change a schedule; what is left out stays. It does not look back: what is over is not done anew."""
-    owner = project()
+    return _answer(updated(project(), schedule_id, patch, condition()))
+
+
+def updated(owner: str, schedule_id: str, patch: SchedulePatch, expected: Condition) -> Standing:
+    """Check and change a schedule. Raises NotFound, InvalidInput, Conflict, PreconditionFailed."""
     changes = patch.model_dump(exclude_unset=True)
 
     def changed(seen: Standing) -> ScheduleBody:
@@ -116,7 +126,7 @@ def update_schedule(schedule_id: str, patch: SchedulePatch) -> Response:
             scheduled_jobs.check(services(), owner, body, request_id=g.request_id)
         return body
 
-    return _answer(services().schedules.update(owner, schedule_id, changed, condition=condition()))
+    return services().schedules.update(owner, schedule_id, changed, condition=expected)
 
 
 @blueprint.delete("/<schedule_id>")
@@ -147,21 +157,25 @@ def run_schedule(schedule_id: str) -> Response:
     owner = project()
 
     def make(key: tuple[str, str] | None) -> Response:
-        for _ in range(_TRIES):
-            standing = services().schedules.get(owner, schedule_id)
-            now = services().schedules.now_ms()
-            new = scheduled_jobs.job_at(services(), standing, now, request_id=g.request_id)
-            call = services().schedules.call(
-                standing, Decision(nominal_ms=now, how="manual", status="submitted", at_ms=now)
-            )
-            try:
-                job, replayed = services().jobs.submit(new, idempotency=key, occurrence=call)
-            except Conflict:  # it has just been changed, or another run has this very millisecond
-                continue
-            return accepted(job, replayed)
-        raise Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")
+        return accepted(*run_now(owner, schedule_id, key))
 
     return once(make, replay=lambda job_id: accepted(services().jobs.get(owner, job_id), True))
+
+
+def run_now(owner: str, schedule_id: str, key: tuple[str, str] | None) -> tuple[Job, bool]:
+    """Submit the schedule's job: it, and whether it is a replay."""
+    for _ in range(_TRIES):
+        standing = services().schedules.get(owner, schedule_id)
+        now = services().schedules.now_ms()
+        new = scheduled_jobs.job_at(services(), standing, now, request_id=g.request_id)
+        call = services().schedules.call(
+            standing, Decision(nominal_ms=now, how="manual", status="submitted", at_ms=now)
+        )
+        try:
+            return services().jobs.submit(new, idempotency=key, occurrence=call)
+        except Conflict:  # it has just been changed, or another run has this very millisecond
+            continue
+    raise Conflict(f"{schedule_id} is being changed by others; try again", code="schedule_changing")
 
 
 @blueprint.get("/<schedule_id>/occurrences")

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from flask.json.provider import DefaultJSONProvider
 from pydantic_core import from_json
 
 from shared.pointers import pointer
@@ -26,6 +27,15 @@ class DuplicateName(ValueError):
     def __init__(self, place: str) -> None:
         super().__init__("an object has two members of the same name")
         self.place = place
+
+
+class Provider(DefaultJSONProvider):
+    """Flask's JSON, read strictly and written in the order in which it was made."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return loads(s, **kwargs)
 
 
 def loads(content: str | bytes, **kwargs: Any) -> Any:

@@ -71,7 +71,7 @@ class ApiKeyStore:
             return None
         if due:
             self._note_use(keys=[record])
-        return Grant(project, frozenset(scope for scope in SCOPES if scope in scopes.split()), key_id)
+        return Grant(project, as_scopes(scopes), key_id)
 
     def create(
         self,
@@ -137,6 +137,16 @@ class ApiKeyStore:
         answer = self._revoke(keys=[keys.api_key(key_id), keys.api_keys(project)], args=[key_id, project])
         if answer == "unknown":
             raise unknown(key_id)
+
+
+def as_scopes(held: str) -> frozenset[Scope]:
+    """Of the text in which a record holds them."""
+    return frozenset(scope for scope in SCOPES if scope in held.split())
+
+
+def secret_digest(text: str) -> str:
+    """What stands in a key's record for the secret in the key's text."""
+    return _digest(text.partition(".")[2])
 
 
 def unknown(key_id: str) -> NotFound:

@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     link_seconds: Annotated[int, Field(gt=0)] = 3600
     """How long a presigned link is good for."""
 
+    session_seconds: Annotated[int, Field(gt=0)] = 12 * 3600
+    """How long who has logged in to the dashboard stays so; less if the key ends before."""
+
     allow_incompatible_models: bool = False
     """Open models of incompatible library versions too, with a warning ([predict.md](predict.md))."""
 

@@ -7,6 +7,7 @@ back; a stale token changes nothing. Times are Redis's, in milliseconds since th
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -349,6 +350,13 @@ class JobStore:
         )
         found = [JobLogLine(id=entry_id, **json.loads(fields["line"])) for entry_id, fields in entries]
         return found[:limit], len(found) > limit
+
+    def curve(self, project: str, job_id: str) -> list[tuple[int, float]]:
+        """The running loss so far, oldest first: (completed, loss). An attempt that begins anew begins anew here."""
+        entries = self._redis.xrange(keys.job_curve(project, job_id))
+        points = [(int(fields["completed"]), float(fields["loss"])) for _, fields in entries]
+        begins = max((n for n in range(1, len(points)) if points[n][0] < points[n - 1][0]), default=0)
+        return [point for point in points[begins:] if math.isfinite(point[1])]
 
     # What workers do
 

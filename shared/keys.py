@@ -6,6 +6,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:job:<id>                 hash    the job; the truth about it
     graft:p:P:job:<id>:events          stream  what happened to it
     graft:p:P:job:<id>:logs            stream  what its attempts logged, the newest lines
+    graft:p:P:job:<id>:curve           stream  the running loss as it fell, the newest points
     graft:p:P:job:<id>.<n>             hash    one shard of it, which is claimed, leased and ended like a job
     graft:p:P:job:<id>:shards:<state>  zset    its shards, by state
     graft:p:P:job:<id>:shards:pending  zset    the queued ones that do not wait for a worker yet
@@ -53,6 +54,7 @@ their names (ids are ULIDs, so that is the order of creation) and paged in const
     graft:p:P:delivery:<id>            hash    one event for one endpoint, and what was tried
 
     graft:key:<id>                     hash    an API key, found before its project is known
+    graft:session:<digest>             hash    a session in a browser, by the SHA-256 of its id, while it lasts
     graft:ready:Q                      zset    projects with ready jobs, by whose turn it is
     graft:served:Q                     hash    when each project last had a turn
     graft:ready:Q:P                    zset    the ready jobs of one of them, oldest first
@@ -119,6 +121,11 @@ def job_events(project: str, job_id: str) -> str:
 
 def job_logs(project: str, job_id: str) -> str:
     return f"{job(project, job_id)}:logs"
+
+
+def job_curve(project: str, job_id: str) -> str:
+    """Scripts make it from the job's."""
+    return f"{job(project, job_id)}:curve"
 
 
 def shard_id(job_id: str, number: int) -> str:
@@ -275,6 +282,10 @@ def split_member(value: str) -> tuple[str, str]:
 
 def api_key(key_id: str) -> str:
     return f"graft:key:{key_id}"
+
+
+def session(digest: str) -> str:
+    return f"graft:session:{digest}"
 
 
 def api_keys(project: str) -> str:

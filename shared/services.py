@@ -14,12 +14,15 @@ from shared.database import Database
 from shared.datasets import DatasetStore
 from shared.deletions import Deletions
 from shared.idempotency import IdempotencyStore
+from shared.job_search import JobSearch
 from shared.jobs import JobStore
 from shared.lineage import LineageStore
 from shared.models import ModelStore
+from shared.overview import OverviewStore
 from shared.queue_places import QueuePlaces
 from shared.rates import Rates
 from shared.schedules import ScheduleStore
+from shared.sessions import SessionStore
 from shared.shards import ShardStore
 from shared.signing import Signer
 from shared.storage import ObjectStore
@@ -69,6 +72,9 @@ class Services:
     deliveries: DeliveryStore
     idempotency: IdempotencyStore
     places: QueuePlaces
+    sessions: SessionStore
+    overview: OverviewStore
+    search: JobSearch
     tallies: TallyStore
 
 
@@ -132,6 +138,9 @@ def build(settings: Settings, *, on_trouble: OnTrouble | None = None) -> Service
         ),
         idempotency=IdempotencyStore(redis),
         places=QueuePlaces(redis),
+        sessions=SessionStore(redis, seconds=settings.session_seconds),
+        overview=OverviewStore(redis),
+        search=JobSearch(redis),
         tallies=tallies,
     )
 

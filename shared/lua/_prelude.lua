@@ -103,6 +103,8 @@ local function count_ended(job, state)
   local used = cjson.decode(held[2] or '{}')
   local rows = held[3] and held[3] - (held[4] or 0) or held[5] and cjson.decode(held[5]).total or 0
   redis.call('HINCRBY', day, 'jobs:' .. held[1] .. ':' .. state, 1)
+  -- Ten minutes of the day, as `shared.overview` counts them.
+  redis.call('HINCRBY', day, string.format('ended:%d:%s', now_ms() % 86400000 / 600000, state), 1)
   tally(1, 'ended', held[1], state)
   if held[6] then tally_duration('job_duration', held[1], now_ms() - tonumber(held[6])) end
   redis.call('HINCRBY', day, 'rows_scored', rows)

@@ -11,5 +11,5 @@ for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
 redis.call('ZREM', KEYS[4], ARGV[2])
 drop_shards(KEYS[1])
 keep_bytes(KEYS[1], 'outputs', -tonumber(redis.call('HGET', KEYS[1], 'stored_bytes') or 0))
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':curve')
 return 'forgotten'

@@ -57,6 +57,12 @@ def documented() -> dict[str, set[int]]:
     }
 
 
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    found: dict[str, Any] = _told()["document"]
+    return found
+
+
 def protected() -> tuple[Route, ...]:
     """Those that need a key."""
     return tuple(route for route in routes() if route.scope)
@@ -79,6 +85,8 @@ def _told() -> dict[str, Any]:
 def _of(app: Flask) -> list[Route]:
     found = []
     for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("dashboard."):  # pages, which take no key but a session
+            continue
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         scope = None if auth.is_public(rule.rule) else auth.scope_of(app, rule.endpoint)
         found += [
