@@ -26,8 +26,8 @@ KEYS = [
     re.sub(r"<[^>]*>", "x", key).replace("…", "x")
     for key in re.findall(r"^    (graft:\S+)", keys.__doc__ or "", re.MULTILINE)
 ]
-#: What the API alone looks at: with the first a worker could make itself a key.
-APIS_OWN = ("graft:key:", "graft:rates")
+#: What the API alone looks at: with the first two a worker could make itself a key or a session.
+APIS_OWN = ("graft:key:", "graft:session:", "graft:rates")
 
 each_of_ours = pytest.mark.parametrize("user", ["graft-api", "graft-worker"])
 
