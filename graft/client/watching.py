@@ -14,31 +14,34 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from graft.client.events import Told
     from graft.client.job import Job
     from graft.client.jobs import Jobs
+    from graft.client.patience import Patience
 
 _BEAT_SECONDS = 10.0
 """A stream is silent for so long at most, which is too long for a deadline that is near."""
 
 
-def watch(job: Job, jobs: Jobs, deadline: float | None, console: Console | None = None) -> None:
+def watch(
+    job: Job, jobs: Jobs, patience: Patience, deadline: float | None, console: Console | None = None
+) -> None:
     """Show the job until it has ended or the deadline (of `time.monotonic`) has come. It has been refreshed then."""
     with bar(console) as shown:
         line = _Line(shown, job)
         try:
-            for told in jobs.stream(job.id):
-                if isinstance(told, JobProgress):
-                    line.show(told.progress)
-                elif isinstance(told, JobEvent):
-                    line.happened(told)
+            for told in jobs.stream(job.id, tries=1):
+                line.tell(told)
                 if deadline is not None and deadline - time.monotonic() < _BEAT_SECONDS:
                     break
-        except errors.Unavailable:
-            pass  # too many follow; what is left is to look now and then
-        job.refresh()
+        except errors.NotGraft:
+            raise
+        except errors.Unreachable:
+            pass  # too many follow, or it is away: what is left is to look now and then
+        patience.hold(0)
         while not job.has_ended and (deadline is None or time.monotonic() < deadline):
             line.look(job)
-            job.hold(1.0 if deadline is None else max(0.0, min(1.0, deadline - time.monotonic())))
+            patience.hold(1.0 if deadline is None else max(0.0, min(1.0, deadline - time.monotonic())))
         line.end(job)
 
 
@@ -73,7 +76,13 @@ class _Line:
         elif place is not None:
             self._say(f"{self._type} queued", told=f"{place.ahead} ahead")
 
-    def happened(self, event: JobEvent) -> None:
+    def tell(self, told: Told) -> None:
+        if isinstance(told, JobProgress):
+            self.show(told.progress)
+        elif isinstance(told, JobEvent):
+            self._happened(told)
+
+    def _happened(self, event: JobEvent) -> None:
         if event.state not in TERMINAL:
             self._rate = _Rate()
             self._say(
