@@ -57,6 +57,7 @@ def follow(
                 yield told
                 if isinstance(told, JobEvent) and told.state in TERMINAL:
                     return
+            time.sleep(pause)  # the server has closed it, as it does after some minutes and when it stops
         except errors.NotGraft:
             raise
         except errors.Unreachable as error:
