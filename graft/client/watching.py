@@ -46,10 +46,15 @@ def watch(
 
 
 def bar(console: Console | None = None) -> Bar:
-    """The display, empty. Standard output if no console is given."""
+    """The display, empty. Standard output, or the notebook's cell, if no console is given."""
+    from rich import get_console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    return Progress(
+    from graft.client import notebook
+
+    console = console or get_console()
+    kind = notebook.InCell if notebook.needs_cell(console) else Progress
+    return kind(
         SpinnerColumn(),
         TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
