@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graft.client import errors
 from shared.contracts.jobs import JobEvent, JobProgress, Progress
@@ -104,17 +104,23 @@ class _Line:
             told.append(f"{rate:,.0f} {progress.unit}/s" if rate >= 10 else f"{rate:.1f} {progress.unit}/s")
         if progress.eta_seconds is not None:
             told.append(f"{_clock(progress.eta_seconds)} left")
-        self._bar.update(self._task, total=progress.total, completed=progress.completed)
-        self._say(f"{self._type} {progress.phase}", told=", ".join(told))
+        self._say(
+            f"{self._type} {progress.phase}",
+            told=", ".join(told),
+            total=progress.total,
+            completed=progress.completed,
+        )
 
     def end(self, job: Job) -> None:
+        done = {"total": 1, "completed": 1 if job.status == "succeeded" else 0} if job.has_ended else {}
         if job.has_ended:
-            self._bar.update(self._task, total=1, completed=1 if job.status == "succeeded" else 0)
             self._bar.stop_task(self._task)
-        self._say(f"{self._type} {job.status}", told=job.error.code if job.error else job.model or "")
+        told = job.error.code if job.error else job.model or ""
+        self._say(f"{self._type} {job.status}", told=told, **done)
 
-    def _say(self, description: str, *, told: str) -> None:
-        self._bar.update(self._task, description=description, told=told)
+    def _say(self, description: str, *, told: str, **numbers: int | None) -> None:
+        changes: dict[str, Any] = {"description": description, "told": told, **numbers}
+        self._bar.update(self._task, **changes)
 
 
 class _Rate:

@@ -19,7 +19,7 @@ import graft
 from sklearn.datasets import load_digits
 
 client = graft.Client()
-estimator = {"kind": "neural_network", "epochs": 200, "hidden_layers": [256], "learning_rate": 1e-5}
+estimator = {"kind": "neural_network", "epochs": 500, "hidden_layers": [256], "learning_rate": 1e-5}
 job = client.train(load_digits(as_frame=True).frame, target="target", name="notebook", estimator=estimator)
 job.wait(progress=True)
 """
