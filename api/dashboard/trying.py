@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from api.dashboard import wording
+from shared.contracts.base import rfc3339
 from shared.contracts.models import ModelVersion
 from shared.errors import FieldError
 from shared.pointers import pointer
@@ -73,13 +75,17 @@ def _read(cell: Cell) -> Any:
 
 
 def _usual(told: Mapping[str, Any], kind: str) -> str:
+    if kind == "boolean":
+        return "true" if told.get("true", 0) > told.get("false", 0) else "false"
     if top := told.get("top"):
-        value = top[0].get("value")
-        return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        return str(top[0].get("value") or "")
     quantiles = told.get("quantiles") or ()
     if not quantiles:
         return ""
     middle = quantiles[len(quantiles) // 2]
     if not isinstance(middle, int | float):
         return str(middle)
+    if kind in {"date", "datetime"}:  # seconds since 1970
+        moment = datetime.fromtimestamp(middle, UTC)
+        return moment.date().isoformat() if kind == "date" else rfc3339(moment)
     return str(round(middle)) if kind == "integer" else wording.cell(float(middle))
