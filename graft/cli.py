@@ -8,15 +8,34 @@ from typing import Annotated
 
 import typer
 
-from graft.commands import keys
+from graft.commands import bench, datasets, doctor, jobs, keys, learning, models, schedules, scoring
+
+_HERE, _WORK, _LOOK = "This machine", "Learn and predict", "Look and manage"
 
 app = typer.Typer(
     name="graft",
     help="Asynchronous jobs for machine learning, with transfer learning that says whether it helped.",
+    epilog="Exit codes: 0 done, 1 refused, 2 bad input, 3 not reached, 4 the job failed or was cancelled.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # they would show credentials
 )
-app.add_typer(keys.app, name="keys")
+app.command(rich_help_panel=_WORK)(datasets.upload)
+app.command(rich_help_panel=_WORK)(learning.train)
+app.command(rich_help_panel=_WORK)(learning.fine_tune)
+app.command(rich_help_panel=_WORK)(scoring.predict)
+app.command(rich_help_panel=_WORK)(scoring.evaluate)
+app.command(rich_help_panel=_WORK)(scoring.shift_report)
+app.command(rich_help_panel=_WORK)(scoring.rank_sources)
+for _name, _group in (
+    ("jobs", jobs.app),
+    ("models", models.app),
+    ("datasets", datasets.app),
+    ("schedules", schedules.app),
+    ("keys", keys.app),
+):
+    app.add_typer(_group, name=_name, rich_help_panel=_LOOK)
+app.command(rich_help_panel=_HERE)(doctor.doctor)
+app.command(rich_help_panel=_HERE)(bench.bench)
 
 
 def _print_version(wanted: bool) -> None:
@@ -35,7 +54,7 @@ def main(
     """Holds what is common to all commands."""
 
 
-@app.command()
+@app.command(rich_help_panel=_HERE)
 def up(
     data_dir: Annotated[
         Path, typer.Option(help="Everything is kept below this directory, also across a crash.")
@@ -60,7 +79,7 @@ def up(
     raise typer.Exit(foreground.run(stack))
 
 
-@app.command()
+@app.command(rich_help_panel=_HERE)
 def demo() -> None:
     """Train, fine-tune and batch-score real data over HTTP on a stack of its own, and print the numbers."""
     from rich.console import Console

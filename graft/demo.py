@@ -6,7 +6,6 @@ of them have labels. The model is fine-tuned on those, and the rest is scored as
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 import time
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -25,12 +23,12 @@ from rich.table import Table
 from scipy.ndimage import rotate
 from sklearn.datasets import load_digits
 
+from graft.client import Client, GraftError, Job
 from graft.stack import Stack
 
 SOURCE_ROWS = 900
 LABELLED_ROWS = 100
 DEGREES = 15.0
-_WAIT_SECONDS = 20
 _LIMIT_SECONDS = 300.0
 
 
@@ -59,12 +57,11 @@ def run(console: Console) -> None:
             console.print(
                 f"  ready at {stack.plan.api.endpoint.url} after {time.monotonic() - begun:.1f} s\n"
             )
-            with httpx.Client(
-                base_url=stack.plan.api.endpoint.url,
-                headers={"Authorization": f"Bearer {stack.plan.api_key}"},
-                timeout=60,
-            ) as client:
-                _main_job(_Api(client), tables, console)
+            with Client(stack.plan.api.endpoint.url, stack.plan.api_key) as client:
+                try:
+                    _main_job(client, tables, console)
+                except GraftError as error:
+                    raise DemoFailed(str(error)) from error
     console.print(f"\nAll of it took {time.monotonic() - begun:.1f} s.")
 
 
@@ -92,62 +89,49 @@ def _table(X: Any, y: Any = None) -> pa.Table:
     return pa.table(columns if y is None else {**columns, "digit": y})
 
 
-def _main_job(api: _Api, tables: Tables, console: Console) -> None:
-    source = api.upload(tables.source, "text/csv")
-    target = api.upload(tables.target, "application/vnd.apache.parquet")
-    unlabelled = api.upload(tables.unlabelled, "application/x-ndjson")
-    console.print(f"Uploaded {source['rows']} upright digits (CSV), {target['rows']} turned ones with labels")
-    console.print(f"(Parquet) and {unlabelled['rows']} turned ones to be scored (JSON Lines).\n")
+def _main_job(client: Client, tables: Tables, console: Console) -> None:
+    source = client.upload(tables.source)
+    target = client.upload(tables.target)
+    unlabelled = client.upload(tables.unlabelled)
+    console.print(f"Uploaded {source.rows} upright digits (CSV), {target.rows} turned ones with labels")
+    console.print(f"(Parquet) and {unlabelled.rows} turned ones to be scored (JSON Lines).\n")
 
-    trained = api.run(
+    trained = _run(
         console,
-        "train",
-        {
-            "type": "train",
-            "dataset": source["id"],
-            "target": "digit",
-            "estimator": {"kind": "neural_network"},
-            "model": {"name": "digits", "description": "upright digits"},
-        },
+        lambda: client.train(
+            source, target="digit", estimator="neural_network", name="digits", description="upright digits"
+        ),
     )
-    tuned = api.run(
+    tuned = _run(
         console,
-        "fine_tune",
-        {
-            "type": "fine_tune",
-            "base_model": "digits",
-            "dataset": target["id"],
-            "target": "digit",
-            "evaluation": {"method": "holdout", "test_fraction": 0.5},
-            "model": {"name": "digits-turned"},
-        },
+        lambda: client.fine_tune(
+            "digits",
+            target,
+            target="digit",
+            evaluation={"method": "holdout", "test_fraction": 0.5},
+            name="digits-turned",
+        ),
     )
-    scored = api.run(
-        console,
-        "batch_predict",
-        {
-            "type": "batch_predict",
-            "model": "digits-turned",
-            "input": {"dataset": unlabelled["id"]},
-            "output": {"columns": "none"},
-        },
+    scored = _run(
+        console, lambda: client.batch_predict("digits-turned", unlabelled, output={"columns": "none"})
     )
-    _show(api, console, trained, tuned, scored, tables.truth)
+    _show(console, trained, tuned, scored, tables.truth)
 
 
-def _show(
-    api: _Api,
-    console: Console,
-    trained: Mapping[str, Any],
-    tuned: Mapping[str, Any],
-    scored: Mapping[str, Any],
-    truth: list[int],
-) -> None:
-    report, manifest = tuned["result"]["report"], api.get(f"/v1/jobs/{scored['id']}/output")
-    predicted = [label for file in manifest["files"] for label in api.column(file["url"], "prediction")]
+def _run(console: Console, submit: Callable[[], Job]) -> Job:
+    """Submit a job and wait for its end."""
+    begun = time.monotonic()
+    job = submit().wait(timeout=_LIMIT_SECONDS)
+    console.print(f"  {job.type:<14} {job.status} in {time.monotonic() - begun:.1f} s   {job.id}")
+    return job
+
+
+def _show(console: Console, trained: Job, tuned: Job, scored: Job, truth: list[int]) -> None:
+    report, outputs = tuned.report or {}, scored.outputs
+    predicted = outputs.to_arrow()["prediction"].to_pylist()
     expect(len(predicted) == len(truth), f"{len(predicted)} of {len(truth)} rows came back")
-    expect(manifest["failed_rows"] == 0, "rows failed")
-    metrics = trained["result"]["metrics"]
+    expect(outputs.failed_rows == 0, "rows failed")
+    metrics = (trained.result or {})["metrics"]
     table = Table("measured on", "model", "accuracy", "rows", title="Accuracy", title_justify="left")
     table.add_row("upright digits, held out", "source", *_numbers(metrics))
     for name, label in (
@@ -167,8 +151,8 @@ def _show(
         f"(95 % interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}); verdict: {report['verdict']}; "
         f"strategy: {report['strategy']}."
     )
-    model = manifest["model"]
-    console.print(f"Scored {manifest['rows']} rows with {model['name']}:{model['version']}; none failed.")
+    model = outputs.manifest.model
+    console.print(f"Scored {outputs.rows} rows with {model.name}:{model.version}; none failed.")
     expect(right > report["source_only"]["accuracy"], "the fine-tuned model is no better than the source")
 
 
@@ -179,48 +163,3 @@ def _numbers(metrics: Mapping[str, Any]) -> tuple[str, str]:
 def expect(condition: bool, complaint: str) -> None:
     if not condition:
         raise DemoFailed(complaint)
-
-
-class _Api:
-    """The few calls that the demo makes, each of which must succeed."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
-
-    def upload(self, path: Path, content_type: str) -> dict[str, Any]:
-        with path.open("rb") as file:
-            return self._ask(
-                lambda: self._client.post(
-                    "/v1/datasets",
-                    params={"name": path.stem},
-                    content=file,
-                    headers={"Content-Type": content_type},
-                )
-            )
-
-    def get(self, path: str, **params: Any) -> dict[str, Any]:
-        return self._ask(lambda: self._client.get(path, params=params))
-
-    def run(self, console: Console, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Submit a job and wait for its end."""
-        begun = time.monotonic()
-        job = self._ask(lambda: self._client.post("/v1/jobs", json=body))
-        while job["status"] in {"queued", "running"}:
-            expect(time.monotonic() - begun < _LIMIT_SECONDS, f"{what} did not end in {_LIMIT_SECONDS:.0f} s")
-            job = self.get(f"/v1/jobs/{job['id']}", wait=_WAIT_SECONDS)
-        expect(job["status"] == "succeeded", f"{what} {job['status']}: {job['error']}")
-        console.print(f"  {what:<14} {job['status']} in {time.monotonic() - begun:.1f} s   {job['id']}")
-        return job
-
-    def column(self, url: str, name: str) -> list[Any]:
-        """A column of a scored file, fetched by its presigned link."""
-        content = httpx.get(url, timeout=60).raise_for_status().content
-        values: list[Any] = pyarrow.parquet.read_table(io.BytesIO(content))[name].to_pylist()
-        return values
-
-    def _ask(self, request: Callable[[], httpx.Response]) -> dict[str, Any]:
-        response = request()
-        if response.is_error:
-            raise DemoFailed(f"{response.request.method} {response.request.url.path}: {response.text}")
-        answer: dict[str, Any] = response.json()
-        return answer

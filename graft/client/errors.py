@@ -154,9 +154,15 @@ class Refused(GraftError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        fields = "".join(f"\n  {pointer}: {detail}" for pointer, detail in self.errors.items())
+        fields = "".join(
+            f"\n  {pointer}" + ("" if detail == self.message else f": {detail}")
+            for pointer, detail in self.errors.items()
+        )
+        source = ", ".join(
+            [f"{self.status} {self.code}", *([f"request {self.request_id}"] if self.request_id else [])]
+        )
         hint = f"\n  {self.hint}" if self.hint else ""
-        return f"{self.message} ({self.status} {self.code}, request {self.request_id}){fields}{hint}"
+        return f"{self.message} ({source}){fields}{hint}"
 
 
 class InvalidInput(Refused):

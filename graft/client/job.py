@@ -14,6 +14,8 @@ from shared.contracts.jobs import JobError, JobEvent, JobLogLine, JobProgress, J
 from shared.states import TERMINAL, JobState
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from graft.client.jobs import Jobs
     from graft.client.outputs import Outputs
 
@@ -108,16 +110,18 @@ class Job:
             spent = time.monotonic() - begun
             time.sleep(max(0.0, min(1.0, seconds) - spent))
 
-    def wait(self, *, progress: bool = False, timeout: float | None = None, check: bool = True) -> Job:
+    def wait(
+        self, *, progress: bool | Console = False, timeout: float | None = None, check: bool = True
+    ) -> Job:
         """Wait for its end. The same object.
 
-        progress: show a live line with phase, rate and remaining time, in a terminal or a notebook. timeout: seconds,
-        after which WaitedTooLong is raised; the job goes on. check: raise JobFailed or JobCancelled if it has not
-        succeeded.
+        progress: show a live line with phase, rate and remaining time, in a terminal or a notebook; on that console,
+        if one is given. timeout: seconds, after which WaitedTooLong is raised; the job goes on. check: raise JobFailed
+        or JobCancelled if it has not succeeded.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if progress:
-            watch(self, self._jobs, deadline)
+            watch(self, self._jobs, deadline, None if progress is True else progress)
         while not self.has_ended:
             left = HOLD_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:

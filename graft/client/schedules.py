@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import httpx
 
@@ -30,6 +30,23 @@ class Schedule(contracts.Schedule):
     etag: str = ""
 
 
+class ScheduleChanges(TypedDict, total=False):
+    """What can be changed of a schedule."""
+
+    name: str
+    cron: str
+    timezone: str
+    job: Mapping[str, Any]
+    paused: bool
+    catch_up: CatchUp
+    catch_up_limit: int
+    overlap: Overlap
+    missing_input: MissingInput
+    jitter_seconds: int
+    start: datetime | None
+    end: datetime | None
+
+
 class Schedules:
     """`client.schedules`."""
 
@@ -41,7 +58,7 @@ class Schedules:
         self,
         name: str,
         cron: str,
-        job: Mapping[str, Any],
+        job: Mapping[str, Any] | Job,
         *,
         timezone: str | None = None,
         paused: bool | None = None,
@@ -56,8 +73,9 @@ class Schedules:
     ) -> Schedule:
         """Submit a job at the times of a cron expression (five fields; UTC, if no IANA `timezone` is given).
 
-        job: a body as `client.jobs.submit` takes it; its strings may hold `{{ scheduled_for:%Y/%m/%d }}`.
-        docs/schedules.md says the rest. The call may come twice. Raises InvalidInput, also with pointers below `/job`.
+        job: a body as `client.jobs.submit` takes it, whose strings may hold `{{ scheduled_for:%Y/%m/%d }}`; or a job,
+        to do the same again with the versions that it had. docs/schedules.md says the rest. The call may come twice.
+        Raises InvalidInput, also with pointers below `/job`.
         """
         given = {
             "timezone": timezone,
@@ -70,7 +88,7 @@ class Schedules:
             "start": start,
             "end": end,
         }
-        body = {"name": name, "cron": cron, "job": dict(job)}
+        body = {"name": name, "cron": cron, "job": dict(job.record.spec if isinstance(job, Job) else job)}
         body |= {field: _written(value) for field, value in given.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         return self._schedule(self._api.ask("POST /v1/schedules", json=body, headers=headers))
@@ -83,7 +101,9 @@ class Schedules:
     def get(self, schedule: str) -> Schedule:
         return self._schedule(self._api.ask("GET /v1/schedules/{schedule_id}", schedule))
 
-    def update(self, schedule: str, *, if_match: str | None = None, **changes: Any) -> Schedule:
+    def update(
+        self, schedule: str, *, if_match: str | None = None, **changes: Unpack[ScheduleChanges]
+    ) -> Schedule:
         """Change fields of `create`; what is left out stays, and `start=None`, `end=None` take those away."""
         body = {field: _written(value) for field, value in changes.items()}
         operation, headers = "PATCH /v1/schedules/{schedule_id}", {"If-Match": if_match}

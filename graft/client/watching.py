@@ -10,6 +10,7 @@ from shared.contracts.jobs import JobEvent, JobProgress, Progress
 from shared.states import TERMINAL
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
@@ -20,9 +21,9 @@ _BEAT_SECONDS = 10.0
 """A stream is silent for so long at most, which is too long for a deadline that is near."""
 
 
-def watch(job: Job, jobs: Jobs, deadline: float | None) -> None:
+def watch(job: Job, jobs: Jobs, deadline: float | None, console: Console | None = None) -> None:
     """Show the job until it has ended or the deadline (of `time.monotonic`) has come. It has been refreshed then."""
-    with bar() as shown:
+    with bar(console) as shown:
         line = _Line(shown, job)
         try:
             for told in jobs.stream(job.id):
@@ -41,8 +42,8 @@ def watch(job: Job, jobs: Jobs, deadline: float | None) -> None:
         line.end(job)
 
 
-def bar() -> Bar:
-    """The display, empty."""
+def bar(console: Console | None = None) -> Bar:
+    """The display, empty. Standard output if no console is given."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
@@ -51,6 +52,7 @@ def bar() -> Bar:
         BarColumn(),
         TextColumn("{task.fields[told]}", markup=False),
         TimeElapsedColumn(),
+        console=console,
     )
 
 

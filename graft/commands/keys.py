@@ -5,24 +5,20 @@ A secret goes to standard output, once, and nothing else does with it: `KEY=$(gr
 
 from __future__ import annotations
 
-import json
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graft.commands.telling import connected, say, table, told
+from graft.commands import options
+from graft.commands.showing import show_json, show_table
+from graft.commands.telling import connected, say
 
 if TYPE_CHECKING:
     from shared.contracts.keys import NewApiKey
 
 app = typer.Typer(help="API keys: who may do what. Needs a key with the scope admin.", no_args_is_help=True)
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_LONGEST_SECONDS = 100 * 366 * 86_400
-
-_Json = Annotated[bool, typer.Option("--json", help="Print the API's answer as JSON.")]
 _Project = Annotated[
     str | None, typer.Option(help="Another project than that of your key; takes the operator's key.")
 ]
@@ -40,7 +36,7 @@ def create(
     project: _Project = None,
     expires: _Expires = None,
     name: Annotated[str | None, typer.Option(help="What you will know it by.")] = None,
-    as_json: _Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Make a key and print it. It is shown this once."""
     scopes = [part.strip() for given in scope for part in given.split(",") if part.strip()]
@@ -51,24 +47,24 @@ def create(
 
 
 @app.command("ls")
-def list_keys(project: _Project = None, as_json: _Json = False) -> None:
+def list_keys(project: _Project = None, as_json: options.Json = False) -> None:
     """List keys, newest first, also those that have expired; never a secret."""
     with connected() as client:
-        found = [told(key) for key in client.keys.list(project=project)]
+        found = list(client.keys.list(project=project))
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        show_json(found)
         return
-    columns = ("id", "name", "scopes", "created_at", "expires_at", "last_used_at")
-    rows = [[_cell(key.get(column)) for column in columns] for key in found]
-    typer.echo(table([column.removesuffix("_at").replace("_", " ") for column in columns], rows))
+    rows = [(key.id, key.name, key.scopes, key.created_at, key.expires_at, key.last_used_at) for key in found]
+    heads = ("id", "name", "scopes", "created", "expires", "last used")
+    show_table(heads, rows, empty="no key; `graft keys create --scope read` makes one")
 
 
 @app.command()
-def revoke(key_id: _Id, as_json: _Json = False) -> None:
+def revoke(key_id: _Id, as_json: options.Json = False) -> None:
     """End a key, at once and for good."""
     with connected() as client:
         client.keys.revoke(key_id)
-    typer.echo(json.dumps({"id": key_id, "revoked": True}) if as_json else f"{key_id} is revoked")
+    show_json({"id": key_id, "revoked": True}) if as_json else typer.echo(f"{key_id} is revoked")
 
 
 @app.command()
@@ -79,10 +75,10 @@ def rotate(
         typer.Option(help="How long the secret of before stays good: 1h; it ends at once if left out."),
     ] = None,
     expires: _Expires = None,
-    as_json: _Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Give a key another secret and print it. It is shown this once."""
-    seconds = int(_duration(overlap, "--overlap").total_seconds()) if overlap else None
+    seconds = int(options.duration(overlap, "--overlap").total_seconds()) if overlap else None
     ends = _moment(expires)
     with connected() as client:
         made = client.keys.rotate(key_id, overlap_seconds=seconds, expires_at=ends)
@@ -91,12 +87,10 @@ def rotate(
 
 def _print_secret(made: NewApiKey, done: str, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(told(made), indent=2))
+        show_json(made)
         return
-    from shared.contracts.base import rfc3339
-
     typer.echo(made.key)
-    until = f", until {rfc3339(made.expires_at)}" if made.expires_at else ""
+    until = f", until {made.expires_at:%Y-%m-%dT%H:%M:%SZ}" if made.expires_at else ""
     say(f"{made.id} {done}: {' '.join(made.scopes)} in {made.project}{until}; keep it, it is not shown again")
 
 
@@ -107,23 +101,9 @@ def _moment(text: str | None) -> str | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = datetime.now(UTC) + _duration(text, "--expires")
+        moment = datetime.now(UTC) + options.duration(text, "--expires")
     if moment.tzinfo is None:
         raise typer.BadParameter(
             "a time needs its offset, as in 2027-01-01T00:00:00Z", param_hint="--expires"
         )
     return moment.isoformat()
-
-
-def _duration(text: str, option: str) -> timedelta:
-    parts = re.fullmatch(r"(\d{1,9})([smhdw])", text)
-    seconds = int(parts[1]) * _UNITS[parts[2]] if parts else None
-    if seconds is None or seconds > _LONGEST_SECONDS:
-        raise typer.BadParameter("should be a length of time like 90d, 12h or 30m", param_hint=option)
-    return timedelta(seconds=seconds)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return "-" if value is None else str(value)

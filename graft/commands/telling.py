@@ -1,28 +1,26 @@
 """How commands talk: results to standard output, all else to standard error, and an exit code that says what happened.
 
 0  done
-1  the API refused, or it failed
-2  bad input: an option, a setting, or a field that the API finds bad
+1  the API refused: unknown, not allowed, not as things are
+2  bad input: an option, a setting, a file, or a field that the API finds bad
 3  the API cannot be reached, or cannot answer now
+4  the job that was waited for failed or was cancelled
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from graft.commands.showing import clean
 
+if TYPE_CHECKING:
     from graft.client import Client, GraftError
 
-FAILED, BAD_INPUT, UNREACHABLE = 1, 2, 3
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+REFUSED, BAD_INPUT, UNREACHABLE, JOB_FAILED = 1, 2, 3, 4
 
 
 @contextmanager
@@ -38,23 +36,8 @@ def connected() -> Iterator[Client]:
         raise typer.Exit(_code(error)) from None
 
 
-def told(record: BaseModel) -> dict[str, Any]:
-    """As the API's JSON has it."""
-    return record.model_dump(mode="json", by_alias=True)
-
-
 def say(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need to be. Control characters, which could move a cursor, are shown as `?`."""
-    lines = [list(heads), *([_CONTROL.sub("?", cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
 
 
 def _code(error: GraftError) -> int:
@@ -63,15 +46,17 @@ def _code(error: GraftError) -> int:
     if isinstance(error, errors.Unreachable):
         return UNREACHABLE
     bad_input = errors.BadSettings | errors.BadSource | errors.InvalidInput | errors.TooLarge
-    return BAD_INPUT if isinstance(error, bad_input) else FAILED
+    return BAD_INPUT if isinstance(error, bad_input) else REFUSED
 
 
 def _tell(error: GraftError) -> None:
     from graft.client import errors
 
-    say(f"graft: {_CONTROL.sub('?', error.message)}")
-    if isinstance(error, errors.Refused):
-        for pointer, detail in error.errors.items():
-            say(f"  {_CONTROL.sub('?', pointer.lstrip('/'))}: {_CONTROL.sub('?', detail)}")
+    fields = error.errors if isinstance(error, errors.Refused) else {}
+    is_told = list(fields.values()) == [error.message]
+    if not is_told:
+        say(f"graft: {clean(error.message)}")
+    for pointer, detail in fields.items():
+        say(f"{'graft: ' if is_told else '  '}{clean(pointer.lstrip('/'))}: {clean(detail)}")
     if error.hint:
         say(f"  {error.hint}")

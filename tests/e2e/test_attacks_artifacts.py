@@ -22,9 +22,10 @@ import numpy as np
 import pytest
 import redis
 
+from graft.client import BadSignature, Client
 from shared import keys
 from tests.e2e import tables
-from tests.e2e.conftest import RunningStack
+from tests.e2e.conftest import KEYS, RunningStack
 from tests.e2e.test_datasets import s3
 from tests.support.client import JSONL, PARQUET, Graft, train_body
 
@@ -52,6 +53,8 @@ class Target:
     bucket: str
     redis: redis.Redis
     canary: Path
+    url: str
+    signing_key: str
 
     def record(self, version: int = 1, name: str = "") -> str:
         return keys.model_version("default", name or self.name, version)
@@ -89,6 +92,8 @@ class Target:
             "target": "label",
         }
         assert self.graft.failed({**tune, "model": {"name": "child"}})["code"] == "bad_signature"
+        with Client(self.url, KEYS["default"]) as client, pytest.raises(BadSignature):
+            client.models.versions.load(self.name, 1, signing_key=self.signing_key)
         assert not self.canary.exists()
 
 
@@ -114,7 +119,9 @@ def target(graft: Graft, stack: RunningStack, database: redis.Redis, tmp_path: P
         for found in buckets
         if "Contents" in client.list_objects_v2(Bucket=found, Prefix=f"default/jobs/{job['id']}/")
     )
-    return Target(graft, dataset, name, client, bucket, database, tmp_path / "canary")
+    key = json.loads((stack.directory / "credentials.json").read_text())["signing_key"]
+    canary = tmp_path / "canary"
+    return Target(graft, dataset, name, client, bucket, database, canary, stack.url, key)
 
 
 def swapped_object(target: Target) -> None:
@@ -233,7 +240,7 @@ def test_an_artifact_of_another_name_is_refused(target: Target, graft: Graft) ->
 def test_a_version_that_was_signed_before_numbers_were_bound_still_opens(
     target: Target, stack: RunningStack
 ) -> None:
-    key = json.loads((stack.directory / "credentials.json").read_text())["signing_key"]
+    key = target.signing_key
     held = target.held()
     message = "\n".join(
         ["graft-model-artifact-v1", "default", target.name, held["job"], held["sha256"]]
@@ -241,6 +248,9 @@ def test_a_version_that_was_signed_before_numbers_were_bound_still_opens(
     target.rewrite(signature=hmac.new(key.encode(), message, hashlib.sha256).hexdigest())
     answer = target.graft.post(f"/v1/models/{target.name}:1/predict", json={"rows": [ROW]})
     assert answer.status_code == 200, answer.text
+    with Client(stack.url, KEYS["default"]) as client:
+        loaded = client.models.versions.load(target.name, 1, signing_key=key)
+    assert loaded.predict([ROW]).tolist() == answer.json()["predictions"]
 
 
 @pytest.mark.parametrize("kind", ["text/csv", PARQUET, JSONL])

@@ -57,6 +57,12 @@ def documented() -> dict[str, set[int]]:
     }
 
 
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    found: dict[str, Any] = _told()["document"]
+    return found
+
+
 def protected() -> tuple[Route, ...]:
     """Those that need a key."""
     return tuple(route for route in routes() if route.scope)

@@ -1,0 +1,91 @@
+"""From a submitted job to what a command says of it in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from graft.commands.showing import clean, duration, show_fields, show_json
+from graft.commands.telling import JOB_FAILED, say
+from graft.commands.verdicts import gain
+from shared.states import JobState
+
+if TYPE_CHECKING:
+    from graft.client import Job
+    from graft.client.sources import OnProgress
+
+
+@contextmanager
+def upload_bar(what: str) -> Iterator[OnProgress]:
+    """A bar on standard error while bytes go out; nothing where that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"uploading {clean(what)}", total=None, visible=False)
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        yield show
+
+
+def followed(job: Job, *, watch: bool, as_json: bool) -> None:
+    """Print the job: at once, or when it has ended. Exits with JOB_FAILED if it has ended otherwise than well."""
+    if watch:
+        finish(job)
+    if as_json:
+        show_json(job.record)
+    elif job.has_ended:
+        show_outcome(job)
+    else:
+        typer.echo(job.id)
+        say(f"{job.type} is {job.status}; `graft jobs wait {job.id}` stays until it has ended")
+    if job.has_ended and job.status is not JobState.SUCCEEDED:
+        raise typer.Exit(JOB_FAILED)
+
+
+def finish(job: Job) -> Job:
+    """Wait for its end, with a live line on standard error if that is a terminal."""
+    console = Console(stderr=True)
+    return job.wait(progress=console if console.is_terminal else False, check=False)
+
+
+def show_outcome(job: Job) -> None:
+    """What came of a job that has ended, in some lines."""
+    record = job.record
+    begun, ended = record.started_at, record.finished_at
+    took = f" in {duration((ended - begun).total_seconds())}" if begun and ended else ""
+    say(f"{job.type} {job.status}{took}   {job.id}")
+    if record.error:
+        say(f"  {clean(record.error.message)} ({record.error.code})")
+        say(f"  `graft jobs logs {job.id}` tells more; `graft jobs retry {job.id}` submits it again")
+    for warning in record.warnings:
+        say(f"  warning: {clean(warning)}")
+    if record.status is JobState.SUCCEEDED:
+        result = record.result or {}
+        show_fields(
+            {
+                "model": job.model,
+                **_headline(result.get("metrics") or {}),
+                **_transfer(job.report or {}),
+                "counts": record.counts.model_dump() if record.counts else None,
+            }
+        )
+
+
+def _headline(metrics: dict[str, object]) -> dict[str, object]:
+    """The metrics that one looks at first."""
+    names = ("accuracy", "f1_macro", "log_loss", "r2", "mae", "rmse", "n_test")
+    return {name: metrics[name] for name in names if metrics.get(name) is not None}
+
+
+def _transfer(report: dict[str, object]) -> dict[str, object]:
+    """Of a fine-tune, whether it helped."""
+    if "gain" not in report:
+        return {}
+    return {"verdict": report["verdict"], "gain": gain(report), "strategy": report["strategy"]}
