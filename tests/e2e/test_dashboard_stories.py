@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e import tables
 from tests.e2e.conftest import KEYS, MADE_KEYS, RunningStack
-from tests.support.browser import PHONE, chromium, needs_chromium, picture, window
+from tests.support.browser import PHONE, PICTURES, chromium, needs_chromium, picture, window
 from tests.support.client import CSV, Graft, Json, written
 
 pytestmark = needs_chromium
@@ -100,6 +100,8 @@ def test_progress_is_live_and_a_cancel_is_seen(page: Any, graft: Graft, endless:
     )
     page.locator("svg[aria-label^='Running loss']").wait_for()
     page.locator(".logs p", has_text="fitting").wait_for()
+    if PICTURES:  # a curve says more when it has some points
+        page.wait_for_timeout(12_000)
     picture(page, "job")
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("The job has been asked to stop.").wait_for()
