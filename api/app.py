@@ -35,6 +35,7 @@ from api import (
     predictions,
     problems,
     reports,
+    request_spans,
     schedules,
     strict_json,
     uploads,
@@ -44,7 +45,7 @@ from api import (
 from api.completing import Completing
 from api.exporter import Exporter
 from api.waiting import Waiting
-from shared import logs
+from shared import logs, tracing
 from shared import services as composition
 from shared.config import Settings, forget_secrets
 from shared.confinement import Readers
@@ -64,6 +65,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     """The application, as gunicorn's factory calls it. Settings come from the environment unless given."""
     settings = settings or Settings()
     logs.configure(settings.log_level, process="api")
+    if reason := tracing.configure("graft-api"):
+        log.warning("no_traces", reason=reason)
     pa.set_memory_pool(pa.system_memory_pool())
     app = APIFlask(
         __name__,
@@ -95,6 +98,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.extensions["graft.readers"] = readers = _readers(settings)
     app.extensions["graft.completing"] = Completing(built, readers, places=settings.max_readers)
     app.extensions["graft.waiting"] = Waiting(settings.max_waiting, on_held=counters.held)
+    request_spans.install(app)
     _identify_requests(app, built)
     if proxies := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]

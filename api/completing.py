@@ -65,8 +65,7 @@ class Completing:
                 return None
             done: Future[Dataset] = Future()
             thread = threading.Thread(
-                target=self._run,
-                args=(done, upload, held, sha256, request_id),
+                target=logs.carried(lambda: self._run(done, upload, held, sha256, request_id)),
                 name="completing",
                 daemon=True,
             )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 from typing import Final
 
-from flask import Response, g, request
+from flask import Request, Response, g, request
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.model_cache import CacheWatch
@@ -100,7 +101,18 @@ class CacheGauges(CacheWatch):
         _BYTES.set(size)
 
 
+def route_of(asked: Request) -> str | None:
+    """The template of the path: `/v1/jobs/{job_id}`; None if no view answers it."""
+    rule = asked.url_rule
+    return None if rule is None else _template(rule.rule)
+
+
+@lru_cache(1024)
+def _template(rule: str) -> str:
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
+
+
 def _labelled(method: str, rule: str | None, status: int) -> tuple[Counter, Histogram]:
     method = method if method in _METHODS else "other"
-    route = "none" if rule is None else re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
+    route = "none" if rule is None else _template(rule)
     return _REQUESTS.labels(method, route, f"{status}xx"), _SECONDS.labels(method, route)

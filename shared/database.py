@@ -7,6 +7,7 @@ What Redis says about a command itself (a wrong type, an unknown script) is a de
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -14,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from shared import failpoints, lua
+from shared import failpoints, lua, tracing
 from shared.errors import Temporary
 from shared.troubles import OnTrouble, Trouble, ignore
 
@@ -100,12 +101,25 @@ class Database(_Redis):  # type: ignore[misc]
 
         def run(**call: Any) -> Any:
             failpoints.reach(f"{name}.before")
-            answer = script(**call)
+            with (
+                tracing.part(
+                    f"EVALSHA {name}",
+                    db__system__name="redis",
+                    db__operation__name="EVALSHA",
+                    db__stored_procedure__name=name,
+                )
+                if name not in _UNTRACED
+                else nullcontext()
+            ):
+                answer = script(**call)
             failpoints.reach(f"{name}.after")
             return answer
 
         return run
 
+
+_UNTRACED = frozenset({"renew"})
+"""What is called every second as long as a job runs."""
 
 _SCRIPTS: dict[str, str] = {}
 """Names of scripts, by their digest."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ulid import ULID
 
-from shared import keys, logs, queue
+from shared import keys, logs, queue, tracing
 from shared.contracts.jobs import Job, JobEvent, JobLogLine
 from shared.database import Database
 from shared.errors import (
@@ -107,7 +107,19 @@ class JobStore:
         NotFound if the first job of the key is gone, and Conflict if the occurrence has been decided
         (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
         """
-        job_id = f"job_{ULID()}"
+        job_id, to = f"job_{ULID()}", queue.queue_name(new.priority)
+        with tracing.span(
+            f"send {to}", "producer", **tracing.messaging(to, job_id, "send"), graft__job__type=new.type
+        ):
+            return self._submitted(new, job_id, idempotency, occurrence)
+
+    def _submitted(
+        self,
+        new: NewJob,
+        job_id: str,
+        idempotency: tuple[str, str] | None,
+        occurrence: OccurrenceCall | None,
+    ) -> tuple[Job, bool]:
         project, priority = new.project, new.priority
         key_digest, body_digest = idempotency or ("", "")
         indexes = [keys.jobs(project), keys.jobs_by(project, "type", new.type)]
@@ -128,6 +140,7 @@ class JobStore:
             schedule=new.schedule,
             webhook_url=new.webhook_url,
             request_id=new.request_id,
+            traceparent=tracing.traceparent(),
         )
         answer = self._submit(
             keys=[

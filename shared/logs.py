@@ -1,19 +1,25 @@
 """Structured logs: one JSON object a line on standard error, from our code and from the libraries alike.
 
-`bind` adds fields (`request_id`, `job_id`, `attempt`) to every line that the current thread writes inside it.
+`bind` adds fields (`request_id`, `job_id`, `attempt`) to every line that the current thread writes inside it; with
+traces on, `trace_id` and `span_id` are there, too.
 Values of fields that look like secrets are masked, whoever logs them.
 """
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import logging.config
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+
+from shared import tracing
+
+T = TypeVar("T")
 
 _SECRET_WORDS = ("password", "secret", "authorization", "api_key", "signing_key", "token", "cookie")
 _QUIET = ("boto3", "botocore", "urllib3", "s3transfer", "kombu", "amqp")
@@ -27,6 +33,7 @@ def configure(level: str = "INFO", **fields: str) -> None:
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        tracing.stamp,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -72,6 +79,12 @@ def bind(**fields: Any) -> Iterator[None]:
     """Fields for every line that this thread writes inside the block."""
     with structlog.contextvars.bound_contextvars(**fields):
         yield
+
+
+def carried(act: Callable[[], T]) -> Callable[[], T]:
+    """For a thread that works on what this one does: the same fields in its lines, and the same span around it."""
+    context = contextvars.copy_context()
+    return lambda: context.run(act)
 
 
 def _mask(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

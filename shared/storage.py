@@ -24,7 +24,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared import failpoints
+from shared import failpoints, tracing
 from shared.errors import InvalidInput, NotFound, Temporary
 from shared.troubles import OnTrouble, Trouble, ignore
 
@@ -37,6 +37,14 @@ _RANGE_BYTES = 16 * 2**20
 _RANGES_AT_ONCE = 4
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _DENIED = {"403", "AccessDenied"}
+_METHODS = {
+    "put": "PutObject",
+    "get": "GetObject",
+    "head": "HeadObject",
+    "list": "ListObjectsV2",
+    "copy": "CopyObject",
+    "delete": "DeleteObject",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +209,8 @@ class ObjectStore:
                 for content in self._range(key, start, end, found):
                     place += os.pwrite(file.fileno(), content, place)
 
-            list(pool.map(fetch, pieces))
+            with self._asking("get", key):  # one span of all
+                list(pool.map(fetch, pieces))
             if in_place:
                 file.truncate(found.bytes)
 
@@ -267,8 +276,16 @@ class ObjectStore:
     @contextmanager
     def _asking(self, operation: str, what: str) -> Iterator[None]:
         """One operation on an object, or on a prefix: boto3's errors become ours, and those of the store are told."""
+        method = _METHODS[operation]
         try:
-            yield
+            with tracing.part(
+                f"S3.{method}",
+                rpc__system="aws-api",
+                rpc__service="S3",
+                rpc__method=method,
+                aws__s3__bucket=self.bucket,
+            ):
+                yield
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in _MISSING:

@@ -11,11 +11,13 @@ from typing import Any
 from celery import Celery, signals
 from kombu.entity import Queue
 
-from shared import logs, queue, services
+from shared import logs, queue, services, tracing
 from shared.config import Settings, forget_secrets
 from shared.processes import close_to_others
 from worker import transport
 from worker.station import Station
+
+log = logs.get(__name__)
 
 
 def make_app(settings: Settings) -> Celery:
@@ -61,6 +63,8 @@ def _logging(**_: Any) -> None:
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _open_station(sender: str, instance: Any, **_: Any) -> None:
+    if reason := tracing.configure("graft-worker"):
+        log.warning("no_traces", reason=reason)
     served = [queue.priority_of(name) for name in instance.app.amqp.queues.consume_from]
     app.station = Station(
         services.build(app.settings),

@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from shared import logs
+from shared import logs, tracing
 from shared.contracts.base import rfc3339
 from shared.errors import GraftError, LostLease, Temporary
 from shared.job_records import Lease, NewVersion, NumberTaken
@@ -102,7 +102,7 @@ class Attempt:
                 self._interrupted(interrupted.why)
             except LostLease:
                 self._tell("warning", "lease_lost")
-                self._services.tallies.count_fenced(self._job["type"])
+                self._fenced()
             except ChildFailed as failed:
                 self._settle(failed.error)
             except Exception as error:
@@ -120,13 +120,15 @@ class Attempt:
                 return
             made = finished
             self._moving(lambda: recovery.keep(self._services, self._lease, made))
-        self._commit(finished)
+        with tracing.span("commit"):
+            self._commit(finished)
 
     def _compute(self, workdir: Path) -> Finished | None:
         """Do the work and upload what it makes; nothing of it counts yet. None if there is nothing to commit."""
-        assignment = self._moving(
-            lambda: inputs.gather(self._services, self._job, workdir, self._keeper.check)
-        )
+        with tracing.span("gather"):
+            assignment = self._moving(
+                lambda: inputs.gather(self._services, self._job, workdir, self._keeper.check)
+            )
         assignment = checkpoints.resume(self._services, self._lease, self._job, assignment)
         self._checkpoints = checkpoints.Checkpoints(
             self._services, self._lease, assignment, self._job.get("checkpoint")
@@ -136,7 +138,12 @@ class Attempt:
 
     def _supervise(self, assignment: Assignment) -> Mapping[str, Any]:
         """What the child that works on it makes. Raises what stops it: Interrupted, or ChildFailed."""
-        verdict = self._verdict(inputs.pack(assignment))
+        with tracing.span("run"):
+            verdict = self._verdict(inputs.pack(assignment))
+            tracing.note(
+                error=verdict.error["code"] if verdict.error else verdict.interruption,
+                **{f"graft__{name}": value for name, value in verdict.usage.items()},
+            )
         self._usage = add_usage(self._usage, verdict.usage)
         self._keeper.used(self._usage)
         if verdict.interruption:
@@ -155,6 +162,7 @@ class Attempt:
             {
                 "log_level": settings.log_level,
                 "request_id": self._job.get("request_id"),
+                "trace": tracing.ids(tracing.traceparent()),
                 "threads": _threads(self._concurrency),
                 "checkpoint_seconds": settings.checkpoint_seconds,
                 "memory_bytes": memory_bytes,
@@ -194,11 +202,16 @@ class Attempt:
         version = None
         result = dict(outcome["result"])
         self._on_report("progress", {"phase": "publishing", "completed": 0, "total": None, "unit": "files"})
-        if outcome["artifact"]:
-            version = publishing.publish_model(self._services, self._lease, self._job, outcome, self._moving)
-        if outcome["counts"]:
-            output = publishing.publish_output(self._services, self._lease, self._job, outcome, self._moving)
-            result = {"output": output}
+        with tracing.span("publish"):
+            if outcome["artifact"]:
+                version = publishing.publish_model(
+                    self._services, self._lease, self._job, outcome, self._moving
+                )
+            if outcome["counts"]:
+                output = publishing.publish_output(
+                    self._services, self._lease, self._job, outcome, self._moving
+                )
+                result = {"output": output}
         self._tell("info", "publishing_done", **self._usage)
         return Finished(result, version, outcome["counts"], self._usage, tuple(self._warnings))
 
@@ -271,12 +284,16 @@ class Attempt:
     def _interrupted(self, why: Interruption) -> None:
         if why == "lost":
             self._tell("warning", "attempt_fenced")
-            self._services.tallies.count_fenced(self._job["type"])
+            self._fenced()
         elif why == "cancel":
             self._guarded(lambda: self._finish(JobState.CANCELLED, reason="on request"))
             log.info("job_cancelled")
         else:
             self._give_back(reason="drain", charged=False)
+
+    def _fenced(self) -> None:
+        self._services.tallies.count_fenced(self._job["type"])
+        tracing.note(error="lease_lost")
 
     def _failed(self, error: Exception) -> None:
         code, message, retryable = describe(error)
@@ -288,6 +305,7 @@ class Attempt:
         """The attempt failed: try again if that can help and an attempt is left."""
         attempt, most = int(self._job["attempt"]), int(self._job["max_attempts"])
         self._tell("warning", "attempt_failed", code=error["code"], reason=error["message"])
+        tracing.note(error=error["code"])
         if error["retryable"] and attempt < most:
             self._give_back(reason=error["code"], delay_seconds=_backoff(attempt))
         else:
@@ -327,7 +345,7 @@ def _interruptible(act: Callable[[], T], check: Callable[[], None]) -> T:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=work, name="moving", daemon=True).start()
+    threading.Thread(target=logs.carried(work), name="moving", daemon=True).start()
     while True:
         try:
             return future.result(timeout=_CHECK_SECONDS)

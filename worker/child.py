@@ -40,7 +40,19 @@ log = logs.get(__name__)
 _PROGRESS_SECONDS = 0.2
 _LINE_CHARACTERS = 2_000
 _OWN_FIELDS = frozenset(
-    {"job_id", "attempt", "request_id", "level", "timestamp", "process", "exception", "exc_info", "stack"}
+    {
+        "job_id",
+        "attempt",
+        "request_id",
+        "trace_id",
+        "span_id",
+        "level",
+        "timestamp",
+        "process",
+        "exception",
+        "exc_info",
+        "stack",
+    }
 )
 
 
@@ -58,7 +70,10 @@ def main(
     logging.getLogger().addHandler(_Forward(report))
     with (
         logs.bind(
-            job_id=assignment["job_id"], attempt=assignment["attempt"], request_id=settings["request_id"]
+            job_id=assignment["job_id"],
+            attempt=assignment["attempt"],
+            request_id=settings["request_id"],
+            **settings["trace"],
         ),
         threadpoolctl.threadpool_limits(settings["threads"]),
     ):

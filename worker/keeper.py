@@ -61,7 +61,9 @@ class LeaseKeeper:
         self._done = threading.Event()
         self._interruption: Interruption | None = None
         self._renewed_at = time.monotonic()
-        self._thread = threading.Thread(target=self._loop, name=f"lease-{lease.job_id}", daemon=True)
+        self._thread = threading.Thread(
+            target=logs.carried(self._loop), name=f"lease-{lease.job_id}", daemon=True
+        )
 
     def __enter__(self) -> LeaseKeeper:
         self._thread.start()

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
 
-from shared import logs
+from shared import logs, queue, tracing
 from shared.errors import GraftError
 from shared.job_records import Lease
 from shared.services import Services
+from shared.tracing import messaging
 from worker.batches import ShardAttempt, attempt_at
 
 log = logs.get(__name__)
@@ -30,8 +31,19 @@ def run(
     following: Lease | None = lease
     while following:
         lease, following = following, None
-        with logs.bind(
-            job_id=lease.job_id, attempt=int(record["attempt"]), request_id=record.get("request_id")
+        source = queue.queue_name(record["priority"])
+        with (
+            logs.bind(
+                job_id=lease.job_id, attempt=int(record["attempt"]), request_id=record.get("request_id")
+            ),
+            tracing.span(
+                f"process {source}",
+                "consumer",
+                parent=record.get("traceparent"),
+                **messaging(source, lease.job_id, "process"),
+                graft__job__type=record["type"],
+                graft__attempt=int(record["attempt"]),
+            ),
         ):
             try:
                 kind, job = attempt_at(services, lease, record)

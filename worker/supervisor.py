@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from shared import tracing
 from worker import child
 from worker.keeper import Interruption, LeaseKeeper
 
@@ -62,7 +63,7 @@ def supervise(
     process.start()
     theirs.close()
     lifeline.close()
-    watch = _Watch(process, keeper, limits, on_usage)
+    watch, phases = _Watch(process, keeper, limits, on_usage), tracing.Phases()
     try:
         while True:
             if (why := watch.look()) is not None:
@@ -76,8 +77,11 @@ def supervise(
                 return watch.died()
             if kind in {"outcome", "error"}:
                 return Verdict(**{kind: content}, usage=watch.usage(content.pop("usage")))
+            if kind == "progress":
+                phases.enter(content["phase"])
             on_report(kind, content)
     finally:
+        phases.close()
         _end(process, limits.stop_grace_seconds)
         held.close()
         ours.close()

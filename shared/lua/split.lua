@@ -7,7 +7,7 @@
 -- Returns 'done' | 'lost' | 'cancel' (nothing changed: the caller ends the job as cancelled)
 --         | 'complete' (every shard is there already: the caller, whose lease goes on, closes the job)
 local job, id, project, now = KEYS[1], ARGV[3], ARGV[4], now_ms()
-local held = redis.call('HMGET', job, 'split_by', 'cancel_requested_at', 'attempt', 'priority', 'max_attempts', 'request_id')
+local held = redis.call('HMGET', job, 'split_by', 'cancel_requested_at', 'attempt', 'priority', 'max_attempts', 'request_id', 'traceparent')
 if held[1] == ARGV[1] then return redis.call('HGET', job, 'split_answer') end  -- the answer to this very call was lost
 if not holds(job, ARGV[1], KEYS[3], ARGV[2]) then return 'lost' end
 if held[2] then return 'cancel' end
@@ -19,7 +19,7 @@ for i = first, #ARGV, 6 do
   local shard, state = shard_key(job, ARGV[i]), ARGV[i + 1]
   redis.call('HSET', shard, 'id', ARGV[i], 'project', project, 'shard_of', id, 'type', 'shard', 'status', state,
     'priority', held[4], 'attempt', 0, 'max_attempts', held[5], 'interruptions', 0, 'created_at', now, 'revision', 1,
-    'request_id', held[6] or '', 'rows_scored', ARGV[i + 2], 'pieces', ARGV[i + 4])
+    'request_id', held[6] or '', 'traceparent', held[7] or '', 'rows_scored', ARGV[i + 2], 'pieces', ARGV[i + 4])
   if state == 'queued' then
     redis.call('ZADD', shards_in(job, 'pending'), count, ARGV[i])
     open = open + 1

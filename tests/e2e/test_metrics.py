@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,6 +28,13 @@ def scraped(client: Graft) -> dict[str, Metric]:
     found = list(text_string_to_metric_families(response.text))
     assert len(found) == len({metric.name for metric in found}), "a metric is told twice"
     return {metric.name: metric for metric in found}
+
+
+def documented() -> dict[str, tuple[str, set[str]]]:
+    """Type and labels of each metric, as the document's tables have them."""
+    text = (ROOT / "docs" / "monitoring.md").read_text()
+    rows = re.findall(r"^\| `(graft_\w+)` \| (\w+) \|([^|]*)\|", text, re.MULTILINE)
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
 
 
 def value(metrics: Mapping[str, Metric], sample: str, **labels: str) -> float:
@@ -141,16 +151,70 @@ def test_what_waits_is_told_by_queue_and_to_its_project_alone(
 def test_every_metric_is_in_the_documents_with_its_type_and_labels(
     worked: tuple[dict[str, Metric], dict[str, Metric], Json], operator: Graft
 ) -> None:
-    text = (ROOT / "docs" / "monitoring.md").read_text()
-    rows = re.findall(r"^\| `(graft_\w+)` \| (\w+) \|([^|]*)\|", text, re.MULTILINE)
-    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     exposed = scraped(operator)
     named = {
         name if metric.type != "counter" else f"{name}_total": metric for name, metric in exposed.items()
     }
-    assert sorted(named) == sorted(documented)
+    told = documented()
+    assert sorted(named) == sorted(told)
     for name, metric in named.items():
-        kind, labels = documented[name]
+        kind, labels = told[name]
         assert metric.type == kind, name
         for sample in metric.samples:
             assert set(sample.labels) - LABELS_OF_THE_FORMAT == labels, name
+
+
+def _queries() -> list[tuple[str, str]]:
+    """Where each query in PromQL stands, and the query: of the dashboard and of the alerts."""
+    dashboard = json.loads((ROOT / "deploy" / "grafana" / "graft.json").read_text())
+    panels = [
+        (panel["title"], target["expr"])
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
+    ]
+    return panels + [(rule["alert"], rule["expr"]) for rule in _alerts()]
+
+
+def _alerts() -> list[dict[str, Any]]:
+    found = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
+    return [rule for group in found["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize(("place", "query"), _queries())
+def test_dashboard_and_alerts_ask_for_what_is_exposed(place: str, query: str, operator: Graft) -> None:
+    exposed = scraped(operator)
+    samples = {
+        f"{name}{suffix}": name
+        for name, metric in exposed.items()
+        for suffix in {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(
+            metric.type, [""]
+        )
+    }
+    told, known = documented(), {"job", "instance"}
+    for sample in re.findall(r"\bgraft_\w+", query):
+        assert sample in samples, f"{place}: {sample}"
+        family = exposed[samples[sample]]
+        known |= told[sample if family.type == "counter" else family.name][1] | (
+            {"le"} if sample.endswith("_bucket") else set()
+        )
+    selected = {
+        name for inside in re.findall(r"{([^}]*=[^}]*)}", query) for name in re.findall(r"(\w+)[=!]", inside)
+    }
+    grouped = {
+        name for inside in re.findall(r"(?:by|without) \(([^)]*)\)", query) for name in inside.split(", ")
+    }
+    assert selected | grouped <= known, place
+    assert query.count("(") == query.count(")")
+    assert re.search(r"\bgraft_|^up{", query), "it asks for nothing"
+
+
+def test_every_alert_says_what_to_do_about_it() -> None:
+    headings = set(
+        re.findall(r"^### (Graft\w+)$", (ROOT / "docs" / "monitoring.md").read_text(), re.MULTILINE)
+    )
+    names = [rule["alert"] for rule in _alerts()]
+    assert headings == set(names)
+    assert len(names) == len(set(names))
+    for rule in _alerts():
+        assert rule["annotations"]["runbook"] == f"docs/monitoring.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in {"critical", "warning", "info"}

@@ -73,7 +73,7 @@ def given(name: str) -> dict[str, str]:
     return found | {entry["name"]: entry["value"] for entry in container(name).get("env", [])}
 
 
-@pytest.mark.parametrize("key", OBJECTS.keys() - KEDA.keys(), ids="/".join)
+@pytest.mark.parametrize("key", sorted(OBJECTS.keys() - KEDA.keys()), ids="/".join)
 def test_every_object_is_what_kubernetes_expects_to_the_letter(key: tuple[str, str, str]) -> None:
     kubernetes_validate.validate(OBJECTS[key], kubernetes_validate.latest_version(), strict=True)
 

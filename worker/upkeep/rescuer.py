@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from shared import failpoints, keys, logs
+from shared import failpoints, keys, logs, tracing
 from shared.errors import LostLease
 from shared.job_records import Lease
 from shared.services import Services
@@ -18,7 +18,13 @@ def run(services: Services) -> None:
     for lease, record in services.jobs.expired():
         try:
             failpoints.reach("rescue.before")
-            _rescue(services, lease, record)
+            with (
+                logs.bind(job_id=lease.job_id, request_id=record.get("request_id")),
+                tracing.span(
+                    "rescue", parent=record.get("traceparent"), graft__lost_worker=record.get("worker")
+                ),
+            ):
+                _rescue(services, lease, record)
             failpoints.reach("rescue.after")
         except LostLease:
             # It was renewed, finished or rescued between the look and the act; or the entry is a leftover.
@@ -39,4 +45,4 @@ def _rescue(services: Services, lease: Lease, record: dict[str, str]) -> None:
         message = f"the worker was lost in each of {attempt} attempts; the last was {record.get('worker')}"
         error = {"code": "worker_lost", "message": message, "retryable": True}
         finish(lease, JobState.FAILED, reason="worker_lost", expired_only=True, error=error)
-    log.warning("job_rescued", job_id=lease.job_id, attempt=attempt, lost_worker=record.get("worker"))
+    log.warning("job_rescued", attempt=attempt, lost_worker=record.get("worker"))
