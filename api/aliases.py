@@ -44,7 +44,7 @@ def set_alias(name: str, alias: str, body: AliasBody) -> Response:
     version, revision = services().aliases.set(
         project(),
         name,
-        _checked(alias),
+        checked(alias),
         body.version,
         force=body.force,
         condition=condition(),
@@ -92,7 +92,7 @@ def _answer(alias: Alias, revision: str) -> Response:
     return tagged(Response(alias.model_dump_json(), mimetype="application/json"), revision)
 
 
-def _checked(alias: str) -> str:
+def checked(alias: str) -> str:
     if not re.fullmatch(NAME_PATTERN, alias):
         raise InvalidInput.at("/alias", f"should match {NAME_PATTERN}")
     return alias

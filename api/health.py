@@ -32,17 +32,22 @@ def healthz() -> dict[str, str]:
 @blueprint.doc(responses={200: "Redis, the store and a worker are there.", 503: "One of them is not."})
 def readyz() -> Response:
     """Whether jobs can be accepted and run: Redis, the store and a live worker."""
-    checks = {
-        "redis": _outcome(lambda: services().database.ping()),
-        "store": _outcome(services().objects.check),
-        "worker": _outcome(_worker),
-    }
+    checks = outcomes()
     ready = all(check == "ok" for check in checks.values())
     response = jsonify({"status": "ready" if ready else "not_ready", "checks": checks})
     response.status_code = 200 if ready else 503
     if not ready:
         response.headers["Retry-After"] = "2"
     return response
+
+
+def outcomes() -> dict[str, str]:
+    """Of each thing that jobs need: `ok`, or what is wrong with it."""
+    return {
+        "redis": _outcome(lambda: services().database.ping()),
+        "store": _outcome(services().objects.check),
+        "worker": _outcome(_worker),
+    }
 
 
 @blueprint.get("/docs")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 
 from shared import keys
 from shared.conditions import UNCONDITIONAL, Condition
@@ -42,6 +43,16 @@ class AliasStore:
             self._models.revision(project, name)
             raise unknown_alias(name, alias)
         return Alias(alias=alias, version=int(version)), newest[0][0]
+
+    def revisions(self, project: str, name: str, aliases: Sequence[str]) -> dict[str, str]:
+        """Of each of a model's aliases the revision, as `get` tells it; one call for all."""
+        if not aliases:
+            return {}
+        with self._redis.pipeline() as pipe:
+            for alias in aliases:
+                pipe.xrevrange(keys.alias_history(project, name, alias), count=1)
+            found = pipe.execute()
+        return {alias: newest[0][0] for alias, newest in zip(aliases, found, strict=True) if newest}
 
     def set(
         self,

@@ -230,6 +230,16 @@ class ModelStore:
             raise unknown_version(name, number)
         return _to_version(record, aliases)
 
+    def several(self, project: str, refs: Sequence[tuple[str, int]]) -> dict[str, ModelVersion]:
+        """Those of the versions that there are, by name; one call for all. Of their aliases nothing is told."""
+        if not refs:
+            return {}
+        with self._redis.pipeline() as pipe:
+            for name, number in refs:
+                pipe.hmget(keys.model_version(project, name, number), *_VERSION_FIELDS)
+            records = [_version_fields(values) for values in pipe.execute()]
+        return {record["name"]: _to_version(record, {}) for record in records if record}
+
     def version_revision(self, project: str, name: str, number: int) -> str:
         """What changes whenever anything that is told of the version does. Raises NotFound."""
         known, revision = self._redis.hmget(keys.model_version(project, name, number), "name", "revision")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shared import keys, queue
 from shared.database import Database
@@ -40,10 +41,21 @@ class Overview:
     ended: Sequence[Ended]
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Of all projects together. `soonest_ms`: when the first lease runs out; `redis`: what it says of itself."""
+
+    leases: int
+    delayed: int
+    soonest_ms: float | None
+    redis: Mapping[str, Any]
+
+
 class OverviewStore:
     """Safe to share between threads."""
 
     def __init__(self, database: Database) -> None:
+        self._redis = database
         self._overview = database.script("overview")
 
     def of(self, project: str, *, hours: int = 12) -> Overview:
@@ -66,6 +78,16 @@ class OverviewStore:
             waiting=dict(zip(queue.PRIORITIES, waiting, strict=True)),
             ended=[Ended(**counts.get(bucket, {})) for bucket in range(first, last + 1)],
         )
+
+    def whole(self) -> Whole:
+        """For operators. One call."""
+        with self._redis.pipeline() as pipe:
+            pipe.zcard(keys.LEASES)
+            pipe.zcard(keys.DELAYED)
+            pipe.zrange(keys.LEASES, 0, 0, withscores=True)
+            pipe.info()
+            leases, delayed, soonest, info = pipe.execute()
+        return Whole(leases, delayed, soonest[0][1] if soonest else None, info)
 
 
 def _counts(days: Mapping[int, Sequence[str]]) -> dict[int, dict[str, int]]:

@@ -5,7 +5,7 @@ sessions.py   who looks: a session that was opened with an API key, and the toke
 errors.py     errors as pages
 forms.py      forms made from the contracts, and what is sent with them as a body again
 jobs.py, job.py, new_job.py, models.py, versions.py, datasets.py, schedules.py, system.py    the pages
-charts.py, timeline.py, lineage_drawing.py, histograms.py, wording.py    what stands in them
+charts.py, timeline.py, lineage_drawing.py, histograms.py, trying.py, wording.py    what stands in them
 
 A page is no part of the OpenAPI document. Its view says with `@needs` which scope it takes, as every view does.
 """
@@ -17,13 +17,17 @@ from api.dashboard import (
     errors,
     job,
     jobs,
+    models,
     new_job,
+    schedules,
     sessions,
+    system,
+    versions,
 )
 from api.dashboard.sessions import Door
 from api.dashboard.site import blueprint
 
 __all__ = ["Door", "blueprint", "sessions"]
 
-_PAGES = (datasets, errors, job, jobs, new_job, sessions)
+_PAGES = (datasets, errors, job, jobs, models, new_job, schedules, sessions, system, versions)
 """Loaded for the routes that they add."""

@@ -34,7 +34,7 @@ def throughput(ended: Sequence[Ended]) -> Markup:
             top -= tall
             shapes.append(svg.rect(6.0 * place, top, 4.5, tall, style))
     words = f"{total} jobs ended in the last {hours} hours, {failed} of them failed; {most} at most in ten minutes."
-    return drawing(width, height, "Jobs ended", words, shapes, "spark")
+    return drawing(width, height, "Jobs ended", words, shapes, "spark", stretched=True)
 
 
 def loss_curve(points: Sequence[tuple[int, float]], unit: str) -> Markup | None:

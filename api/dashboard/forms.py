@@ -138,7 +138,7 @@ def refused(form: Form, errors: Sequence[FieldError], message: str) -> Form:
     """The same, with each error beside its field: the one with its pointer, or the nearest above it."""
     by_field: dict[str, list[str]] = {}
     general: list[str] = []
-    names = {one.pointer for one in form.fields}
+    names = [one.pointer for one in form.fields]
     for error in errors:
         place = error.pointer
         while place and place not in names:

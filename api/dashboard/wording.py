@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -104,6 +104,12 @@ def without_nulls(value: Any) -> Any:
 
 def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def paired(labels: Iterable[Any], chances: Iterable[float]) -> list[tuple[str, float]]:
+    """Classes with their probabilities, the likeliest first."""
+    pairs = [(number(label), chance) for label, chance in zip(labels, chances, strict=True)]
+    return sorted(pairs, key=lambda pair: -pair[1])
 
 
 def scores(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from api.report_page.sections import sections
 from shared.contracts.models import ModelVersion
 
-__all__ = ["content_security_policy", "render"]
+__all__ = ["content_security_policy", "context", "render"]
 
 _STYLE = Path(__file__).parent.parent / "templates" / "report.css"
 _VERDICTS = {
@@ -31,16 +31,20 @@ _VERDICTS = {
 
 def render(report: Mapping[str, Any], version: ModelVersion) -> str:
     """The page. Every text of the user's (names, columns, labels) is escaped."""
-    return render_template(
-        "report.html",
-        report=report,
-        version=version,
-        words=report.get("summary") or {},
-        verdict=_VERDICTS.get(report["verdict"], report["verdict"]),
-        measured=_measured(report),
-        sections=sections(report),
-        style=Markup(_style()),  # noqa: S704  a file of ours
-    )
+    style = Markup(_style())  # noqa: S704  a file of ours
+    return render_template("report.html", **context(report, version), style=style)
+
+
+def context(report: Mapping[str, Any], version: ModelVersion) -> dict[str, Any]:
+    """What `report_body.html` needs, wherever it stands."""
+    return {
+        "report": report,
+        "version": version,
+        "words": report.get("summary") or {},
+        "verdict": _VERDICTS.get(report["verdict"], report["verdict"]),
+        "measured": _measured(report),
+        "sections": sections(report),
+    }
 
 
 def _measured(report: Mapping[str, Any]) -> str:

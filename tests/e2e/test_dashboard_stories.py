@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e import tables
 from tests.e2e.conftest import KEYS, MADE_KEYS, RunningStack
-from tests.support.browser import PHONE, chromium, needs_chromium, picture, window
+from tests.support.browser import PHONE, PICTURES, chromium, needs_chromium, picture, window
 from tests.support.client import CSV, Graft, Json, written
 
 pytestmark = needs_chromium
@@ -100,6 +100,8 @@ def test_progress_is_live_and_a_cancel_is_seen(page: Any, graft: Graft, endless:
     )
     page.locator("svg[aria-label^='Running loss']").wait_for()
     page.locator(".logs p", has_text="fitting").wait_for()
+    if PICTURES:  # a curve says more when it has some points
+        page.wait_for_timeout(12_000)
     picture(page, "job")
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("The job has been asked to stop.").wait_for()
@@ -163,6 +165,107 @@ def test_a_job_is_edited_and_submitted_again(page: Any, graft: Graft) -> None:
     assert {**again["spec"], "estimator": None} == {**job["spec"], "estimator": None}
 
 
+def test_an_alias_is_moved_and_rolled_back_with_a_click(
+    page: Any, graft: Graft, places: dict[str, str]
+) -> None:
+    graft.put("/v1/models/seen/aliases/canary", json={"version": 1})
+    page.goto("/models/seen")
+    picture(page, "model")
+    page.fill("#alias-name", "canary")
+    page.select_option("#alias-version", "2")
+    page.get_by_role("button", name="Point it there").click()
+    page.get_by_text("The alias has been moved.").wait_for()
+    assert graft.get("/v1/models/seen").json()["aliases"]["canary"] == 2
+    line = page.locator(".aliases li", has_text="canary")
+    line.get_by_role("button", name="Roll back").click()
+    page.get_by_text("The alias points where it pointed before.").wait_for()
+    assert graft.get("/v1/models/seen").json()["aliases"]["canary"] == 1
+    line.get_by_text("History of canary").click()
+    line.get_by_text("rolled back to").wait_for()
+
+
+def test_an_alias_that_somebody_else_has_moved_is_not_rolled_back(
+    page: Any, graft: Graft, places: dict[str, str]
+) -> None:
+    for version in (1, 2):
+        graft.put("/v1/models/seen/aliases/contested", json={"version": version})
+    page.goto("/models/seen")
+    graft.put("/v1/models/seen/aliases/contested", json={"version": 1})
+    page.locator(".aliases li", has_text="contested").get_by_role("button", name="Roll back").click()
+    page.get_by_role("heading", name="It has changed meanwhile").wait_for()
+    assert graft.get("/v1/models/seen").json()["aliases"]["contested"] == 1
+    page.complaints.clear()  # the 412
+
+
+def test_the_report_of_a_transfer_has_its_plots(page: Any, places: dict[str, str]) -> None:
+    page.goto("/models/moved/1")
+    page.get_by_role("link", name="Transfer report").click()
+    page.get_by_role("heading", name="Did fine-tuning help?").wait_for()
+    assert page.locator(".report svg.plot").count() >= 4
+    assert page.locator(".report .verdict").is_visible()
+    fills = page.evaluate(
+        "[...document.querySelectorAll('.report svg rect')].map(r => getComputedStyle(r).fill)"
+    )
+    assert "rgb(0, 0, 0)" not in fills, "a shape has no colour of its own"
+    picture(page, "report")
+
+
+def test_a_version_is_tried_and_its_lineage_is_drawn(page: Any, places: dict[str, str]) -> None:
+    page.goto("/models/seen/1")
+    form = page.locator("#try-form")
+    page.get_by_role("button", name="Predict").click()
+    page.locator(".answer b").wait_for()
+    assert page.locator(".chances li").count() == 2
+    page.locator("#c0").fill("not a number")
+    page.get_by_role("button", name="Predict").click()
+    page.locator("#c0-error").wait_for()
+    assert form.locator("#c0").input_value() == "not a number"
+    page.locator("svg.lineage a", has_text="everything").click()
+    page.wait_for_url(f"**/datasets/{places['dataset']}")
+
+
+def test_two_versions_are_compared(page: Any, places: dict[str, str]) -> None:
+    page.goto("/models/seen")
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_text("Both were measured on the same rows.").wait_for()
+    assert page.get_by_text("estimator.kind").is_visible()
+
+
+def test_a_schedule_is_made_of_a_job_paused_and_run(page: Any, graft: Graft, places: dict[str, str]) -> None:
+    page.goto(f"/jobs/{places['job']}")
+    page.get_by_role("link", name="Schedule", exact=True).click()
+    page.fill("[name='/name']", "every-night")
+    page.fill("[name='/cron']", "61 2 * * *")
+    page.get_by_role("button", name="Make the schedule").click()
+    page.locator("[name='/cron'][aria-invalid]").wait_for()
+    page.complaints.clear()  # the 422
+    page.fill("[name='/cron']", "30 2 * * *")
+    page.fill("[name='/timezone']", "Europe/Berlin")
+    page.get_by_role("button", name="Make the schedule").click()
+    page.get_by_text("The schedule has been made.").wait_for()
+    assert page.locator(".upcoming li").count() == 5
+    picture(page, "schedule")
+    schedule = page.url.split("/")[-1].partition("?")[0]
+    page.get_by_role("button", name="Pause").click()
+    page.locator("h1 .pill.paused").wait_for()
+    assert graft.get(f"/v1/schedules/{schedule}").json()["paused"]
+    page.get_by_role("button", name="Run now").click()
+    page.wait_for_url("**/jobs/job_*")
+    job = graft.ended(page.url.split("/")[-1].partition("?")[0])
+    assert (job["status"], job["schedule"]) == ("succeeded", schedule)
+    page.goto(f"/schedules/{schedule}")
+    page.get_by_text("by hand").wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_text("The schedule goes on.").wait_for()
+
+
+def test_the_system_says_how_it_is(page: Any) -> None:
+    page.goto("/system")
+    assert page.locator(".checks .pill.ok").count() == 3
+    assert page.locator("section", has=page.locator("#workers")).locator("tbody .pill.ok").count() >= 1
+    picture(page, "system")
+
+
 def test_the_theme_follows_the_system_until_it_is_chosen(browser: Any, stack: RunningStack) -> None:
     def background(page: Any) -> str:
         return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
@@ -188,6 +291,16 @@ PAGES = [
     "/jobs/{job}",
     "/jobs/{failed}",
     "/jobs/job_none",
+    "/models",
+    "/models/seen",
+    "/models/seen/1",
+    "/models/compare?a=seen:1&b=seen:2",
+    "/models/moved/1",
+    "/models/moved/1/report",
+    "/schedules",
+    "/schedules/{schedule}",
+    "/schedules/new?like={job}",
+    "/system",
 ]
 
 
@@ -199,14 +312,29 @@ def places(graft: Graft) -> dict[str, str]:
         "type": "train",
         "dataset": dataset,
         "target": "label",
-        "estimator": {"kind": "random_forest"},
+        "estimator": {"kind": "logistic_regression"},
         "model": {"name": "seen"},
     }
     job = graft.run(body)["id"]
+    graft.run({**body, "estimator": {"kind": "random_forest"}})
+    for version in (1, 2):
+        graft.put("/v1/models/seen/aliases/champion", json={"version": version})
+    other = graft.dataset(tables.mixed(150, seed=3), name="elsewhere")
+    graft.run(
+        {
+            "type": "fine_tune",
+            "base_model": "seen:1",
+            "dataset": other,
+            "target": "label",
+            "model": {"name": "moved"},
+        }
+    )
     single = graft.dataset("a,label\n" + "1,x\n" * 50, name="one class")
     failed = graft.submit({**body, "dataset": single}).json()["id"]
     graft.ended(failed)
-    return {"dataset": dataset, "job": job, "failed": failed}
+    template = {"type": "batch_predict", "model": "seen", "input": {"dataset": dataset}}
+    schedule = graft.post("/v1/schedules", json={"name": "seen", "cron": "0 3 * * *", "job": template})
+    return {"dataset": dataset, "job": job, "failed": failed, "schedule": schedule.json()["id"]}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -219,7 +347,7 @@ def test_axe_finds_nothing_serious(
     with window(browser, stack.url, KEYS["default"], color_scheme=scheme) as page:
         for path in ["/login", *PAGES]:
             page.goto(path.format(**places))
-            page.wait_for_load_state("networkidle") if "live" in path else page.wait_for_timeout(400)
+            page.wait_for_timeout(400)
             results = Axe().run(page).response["violations"]
             found += [
                 (path, one["id"], one["nodes"][0]["html"][:200], one["nodes"][0]["failureSummary"][:200])

@@ -127,10 +127,10 @@
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) tellTimes();
     });
-    // Only what the keyboard is not in is renewed.
+    // A part is not renewed under the hands of who is at one of its links or buttons with the keyboard.
     document.body.addEventListener("htmx:beforeSwap", (event) => {
-      const part = event.detail.elt;
-      if (part.matches("[data-live]") && part.contains(document.activeElement) && document.activeElement !== document.body)
+      const part = event.detail.elt, active = document.activeElement;
+      if (part.matches("[data-live]") && part.contains(active) && active.matches("a, button, input, select, textarea, summary"))
         event.detail.shouldSwap = false;
     });
     document.body.addEventListener("htmx:afterSettle", tellTimes);
