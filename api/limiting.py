@@ -6,6 +6,8 @@ refused every request for a while: so nobody tries keys one by one. Public pages
 
 from __future__ import annotations
 
+import math
+import time
 from typing import NoReturn
 
 from flask import Response, g, request
@@ -14,9 +16,10 @@ from api.auth import Keyring, asking, authenticate
 from api.metering import Meter, Verdict, headers
 from shared.api_keys import ApiKeyStore
 from shared.config import Settings
-from shared.errors import TooMany, Unauthenticated
+from shared.errors import Temporary, TooMany, Unauthenticated
 from shared.rates import Limit, Rates
 
+_OUTAGE_SECONDS = 1.0
 _TRIED_TOO_OFTEN = "too many requests without a good key came from this address"
 
 
@@ -28,6 +31,7 @@ class Limiter:
         self._project = Limit("project", settings.rate_limit)
         self._key = Limit("key", settings.rate_limit_per_key)
         self._failures = Limit("failures", settings.rate_limit_failures)
+        self._failed_at = -math.inf
 
     def authenticate(self, keyring: Keyring, stored: ApiKeyStore, key: str) -> None:
         """Set `g.principal` from the text of a key. Raises Unauthenticated, and TooMany at an address from which that
@@ -37,7 +41,11 @@ class Limiter:
             _refuse(refusal, _TRIED_TOO_OFTEN)
         try:
             authenticate(keyring, stored, key)
+        except Temporary:
+            self._failed_at = time.monotonic()
+            raise
         except Unauthenticated:
+            self._failed_at = time.monotonic()
             if self._failures.a_minute:
                 self._count_failure(address)
             raise
@@ -48,7 +56,21 @@ class Limiter:
             _refuse(verdict, _TRIED_TOO_OFTEN)
 
     def admit(self) -> None:
-        """Count the request. Raises TooMany if it is one too many for its key or its project."""
+        """Count the request. Raises TooMany if it is one too many for its key or its project.
+
+        While Redis is away nobody is counted and all are refused (Temporary), but for the metrics, which are to say
+        just that: of those who ask for them one a second goes on, with a bad key or a good one, so that no key is
+        found by trying.
+        """
+        try:
+            self._count()
+        except Temporary:
+            now = time.monotonic()
+            quiet, self._failed_at = now - self._failed_at, now
+            if request.endpoint != "metrics.show" or quiet < _OUTAGE_SECONDS:
+                raise
+
+    def _count(self) -> None:
         principal = asking()
         for limit, who in (
             (self._key, principal.key_id or principal.label),

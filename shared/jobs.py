@@ -108,8 +108,13 @@ class JobStore:
         (`occurrence_decided`) or overlaps (`occurrence_overlaps`).
         """
         job_id, to = f"job_{ULID()}", queue.queue_name(new.priority)
+        _, retried = self.origin(new.project, new.parent) if tracing.is_on() and new.parent else (None, None)
         with tracing.span(
-            f"send {to}", "producer", **tracing.messaging(to, job_id, "send"), graft__job__type=new.type
+            f"send {to}",
+            "producer",
+            link=retried,
+            **tracing.messaging(to, job_id, "send"),
+            graft__job__type=new.type,
         ):
             return self._submitted(new, job_id, idempotency, occurrence)
 
@@ -238,6 +243,11 @@ class JobStore:
         if not found:
             raise NotFound(f"there is no job {job_id}", code="unknown_job")
         return found
+
+    def origin(self, project: str, job_id: str) -> tuple[str | None, str | None]:
+        """The request that made it, and the traceparent that it was given then; None of what is not known."""
+        request_id, parent = self._redis.hmget(keys.job(project, job_id), "request_id", "traceparent")
+        return request_id, parent
 
     def glance(self, project: str, job_id: str) -> tuple[JobState, str]:
         """State and revision only: what polling needs."""

@@ -65,13 +65,19 @@ def is_on() -> bool:
 
 
 def span(
-    name: str, kind: Kind = "internal", *, parent: str | None = None, **attributes: Any
+    name: str,
+    kind: Kind = "internal",
+    *,
+    parent: str | None = None,
+    link: str | None = None,
+    **attributes: Any,
 ) -> AbstractContextManager[Any]:
     """A span around a block, and the parent of those inside it. `parent` is a traceparent; else it is the one around.
 
-    Attributes are spelled with `__` for a dot; those that are None are left out.
+    `link` is the traceparent of what it goes back to, in a trace of its own. Attributes are spelled with `__` for a
+    dot; those that are None are left out.
     """
-    return _OFF if _tracer is None else _span(_tracer, name, kind, parent, attributes)
+    return _OFF if _tracer is None else _span(_tracer, name, kind, parent, link, attributes)
 
 
 def part(name: str, kind: Kind = "client", **attributes: Any) -> AbstractContextManager[Any]:
@@ -158,17 +164,25 @@ class Phases:
 
 @contextmanager
 def _span(
-    tracer: Tracer, name: str, kind: Kind, parent: str | None, attributes: dict[str, Any]
+    tracer: Tracer,
+    name: str,
+    kind: Kind,
+    parent: str | None,
+    link: str | None,
+    attributes: dict[str, Any],
 ) -> Iterator[Any]:
-    from opentelemetry.trace import SpanKind
+    from opentelemetry.trace import Link, SpanKind, get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    context = TraceContextTextMapPropagator().extract({"traceparent": parent}) if parent else None
+    read = TraceContextTextMapPropagator().extract
+    context = read({"traceparent": parent}) if parent else None
+    linked = get_current_span(read({"traceparent": link})).get_span_context() if link else None
     with tracer.start_as_current_span(
         name,
         context=context,
         kind=SpanKind[kind.upper()],
         attributes=_spelled(attributes),
+        links=[Link(linked)] if linked and linked.is_valid else None,
         record_exception=False,  # its message may hold what a user sent
         set_status_on_exception=False,
     ) as made:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from shared import failpoints, logs
+from shared import failpoints, logs, tracing
 from shared.contracts.jobs import Job
 from shared.contracts.schedules import Occurrence
 from shared.errors import NotFound, Temporary
@@ -86,6 +86,15 @@ class Courier:
         return True
 
     def _attempt(self, taken: Taken) -> None:
+        job_id = taken.delivery.get("job")
+        request_id, parent = self._services.jobs.origin(taken.project, job_id) if job_id else (None, None)
+        with (
+            logs.bind(job_id=job_id, request_id=request_id),
+            tracing.span("deliver webhook", "client", parent=parent, graft__delivery=taken.delivery["id"]),
+        ):
+            self._deliver(taken)
+
+    def _deliver(self, taken: Taken) -> None:
         services, delivery = self._services, taken.delivery
         body = payloads.body(
             delivery, job=_job(services, delivery), occurrence=_occurrence(services, delivery)
@@ -99,6 +108,7 @@ class Courier:
         recorded = services.deliveries.record(
             taken, answer, next_seconds=next_seconds, pause_seconds=schedule.pause_seconds(answer)
         )
+        tracing.note(error=answer.error, http__response__status_code=answer.status)
         log.info(
             "webhook_attempted",
             delivery=delivery["id"],

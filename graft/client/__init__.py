@@ -40,7 +40,8 @@ from graft.client.errors import (
     WaitedTooLong,
 )
 from graft.client.job import Job
-from graft.client.model import Model, ModelVersion
+from graft.client.model import Model
+from graft.client.model_version import ModelVersion
 from graft.client.outputs import Outputs
 from graft.client.schedules import Schedule
 

@@ -17,7 +17,8 @@ from shared.states import TERMINAL
 
 SILENCE_SECONDS = 30.0
 """The server says something every ten; after so many the connection is taken for dead."""
-_FAILURES_IN_A_ROW = 8
+TRIES = 8
+"""How often it connects, one time after another, before it gives up."""
 _MEDIA_TYPE = "text/event-stream"
 
 
@@ -37,7 +38,7 @@ def follow(
     job: str,
     *,
     after: str | None = None,
-    silence_seconds: float = SILENCE_SECONDS,
+    tries: int = TRIES,
 ) -> Iterator[Told]:
     """All events after that one, then each as it happens, until the job has ended; progress and beats between them.
 
@@ -47,7 +48,7 @@ def follow(
     pause, failures = 2.0, 0
     while True:
         try:
-            for told in _stream(api, operation, job, after, silence_seconds):
+            for told in _stream(api, operation, job, after):
                 failures = 0
                 if isinstance(told, Beat) and told.retry_seconds is not None:
                     pause = told.retry_seconds
@@ -56,12 +57,13 @@ def follow(
                 yield told
                 if isinstance(told, JobEvent) and told.state in TERMINAL:
                     return
+            time.sleep(pause)  # the server has closed it, as it does after some minutes and when it stops
         except errors.NotGraft:
             raise
         except errors.Unreachable as error:
             failures += 1
             asked = error.retry_after if isinstance(error, errors.Unavailable) else None
-            if failures > _FAILURES_IN_A_ROW or (asked or 0) > LONGEST_SECONDS:
+            if failures >= tries or (asked or 0) > LONGEST_SECONDS:
                 raise
             time.sleep(pause if asked is None else asked)
         except _Over:
@@ -72,11 +74,9 @@ class _Over(Exception):
     """204: there is nothing more to come."""
 
 
-def _stream(
-    api: Transport, operation: str, job: str, after: str | None, silence_seconds: float
-) -> Iterator[Told]:
+def _stream(api: Transport, operation: str, job: str, after: str | None) -> Iterator[Told]:
     headers = {"Accept": _MEDIA_TYPE, **({"Last-Event-ID": after} if after else {})}
-    with api.stream(operation, job, headers=headers, read_seconds=silence_seconds) as response:
+    with api.stream(operation, job, headers=headers, read_seconds=SILENCE_SECONDS) as response:
         if response.status_code == 204:
             raise _Over
         if not response.headers.get("Content-Type", "").startswith(_MEDIA_TYPE):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from graft.client import errors
+from graft.client.patience import Patience
 from graft.client.watching import watch
 from shared.contracts import jobs as contracts
 from shared.contracts.jobs import JobError, JobEvent, JobLogLine, JobProgress, JobType, Progress, Usage
@@ -117,11 +118,12 @@ class Job:
 
         progress: show a live line with phase, rate and remaining time, in a terminal or a notebook; on that console,
         if one is given. timeout: seconds, after which WaitedTooLong is raised; the job goes on. check: raise JobFailed
-        or JobCancelled if it has not succeeded.
+        or JobCancelled if it has not succeeded. While the API is away it waits on, for two minutes.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        patience = Patience(self)
         if progress:
-            watch(self, self._jobs, deadline, None if progress is True else progress)
+            watch(self, self._jobs, patience, deadline, None if progress is True else progress)
         while not self.has_ended:
             left = HOLD_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
@@ -130,7 +132,7 @@ class Job:
                     "it goes on; wait again, or cancel it",
                     job=self,
                 )
-            self.hold(min(left, HOLD_SECONDS))
+            patience.hold(min(left, HOLD_SECONDS))
         if check:
             self.raise_for_status()
         return self

@@ -104,13 +104,13 @@ class Jobs:
         follow: bool = True,
         after: str | None = None,
         limit: int | None = None,
-        silence_seconds: float = streams.SILENCE_SECONDS,
+        tries: int = streams.TRIES,
     ) -> Iterator[streams.Told]:
-        """As `events`, and with the server's heartbeats."""
+        """As `events`, and with the server's heartbeats. tries: how often it connects in a row before it gives up."""
         operation = "GET /v1/jobs/{job_id}/events"
         if not follow:
             return pages.entries(self._api, JobEventPage, operation, job, limit=limit, after=after)
-        return streams.follow(self._api, operation, job, after=after, silence_seconds=silence_seconds)
+        return streams.follow(self._api, operation, job, after=after, tries=tries)
 
     def logs(self, job: str, *, limit: int | None = None, after: str | None = None) -> Iterator[JobLogLine]:
         """What its attempts logged, oldest first; the newest 2,000 lines are kept."""

@@ -17,7 +17,7 @@ from graft.client.errors import BadSettings, BadSignature, Conflict
 from graft.client.rows import as_rows
 
 if TYPE_CHECKING:
-    from graft.client.model import ModelVersion
+    from graft.client.model_version import ModelVersion
     from shared.modeling import Model
     from shared.signing import Signer
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from graft.client import pages
 from graft.client.aliases import Aliases
-from graft.client.model import Model, ModelVersion, changes
+from graft.client.model import Model
+from graft.client.model_version import ModelVersion, changes
 from graft.client.references import Reference
 from graft.client.rows import as_rows
 from graft.client.transport import Transport

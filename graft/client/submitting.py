@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from graft.client.model import ModelVersion
+from graft.client.model_version import ModelVersion
 from graft.client.sources import OnProgress, Source
 from shared.contracts.datasets import Dataset
 from shared.queue import Priority

@@ -17,8 +17,8 @@ from uuid import uuid4
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from graft.client import errors, failures, problems
-from graft.client.retrying import Retrying, retry_after
+from graft.client import errors, failures, links, problems
+from graft.client.retrying import Retrying
 
 Content = bytes | Callable[[], Iterable[bytes]]
 """A body; one that is streamed is made anew for each try."""
@@ -133,19 +133,7 @@ class Transport:
 
         `begin_again` is called before another try: what has been written of it is void. Raises Unreachable.
         """
-        retrying = Retrying(self.retries, may_come_twice=True)
-        host = _origin(url)
-        while True:
-            try:
-                with failures.told(host), self.outside.stream("GET", url) as response:
-                    if not response.is_success:
-                        raise _refused_link(response, host)
-                    for chunk in response.iter_bytes():
-                        write(chunk)
-                    return
-            except errors.GraftError as error:
-                retrying.pause_or_raise(error)
-                begin_again()
+        links.fetch(self.outside, url, write, begin_again=begin_again, retries=self.retries)
 
     def _sent(self, request: httpx.Request) -> httpx.Response:
         with failures.told(self.url):
@@ -165,26 +153,6 @@ def filled(operation: str, *values: object) -> tuple[str, str]:
             )
         path += quote(text, safe="@:") + part.partition("}")[2]
     return method, path
-
-
-def _refused_link(response: httpx.Response, host: str) -> errors.GraftError:
-    if response.status_code in {429, 500, 502, 503, 504}:
-        return errors.Unavailable(
-            f"the object store {host} cannot answer now ({response.status_code})",
-            "try again in a moment",
-            status=response.status_code,
-            retry_after=retry_after(response),
-        )
-    return errors.NotGraft(
-        f"the object store {host} does not give the file ({response.status_code})",
-        "links are good for an hour; and the operator says by which address clients reach the store "
-        "(GRAFT_S3_PUBLIC_ENDPOINT_URL)",
-    )
-
-
-def _origin(url: str) -> str:
-    parts = httpx.URL(url)
-    return f"{parts.scheme}://{parts.netloc.decode()}"
 
 
 def new_idempotency_key() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from graft.client import pages
-from graft.client.model import ModelVersion, changes
+from graft.client.model_version import ModelVersion, changes
 from graft.client.problems import parsed
 from graft.client.transport import Transport
 from shared.contracts import models as contracts

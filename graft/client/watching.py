@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graft.client import errors
 from shared.contracts.jobs import JobEvent, JobProgress, Progress
@@ -14,39 +14,47 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from graft.client.events import Told
     from graft.client.job import Job
     from graft.client.jobs import Jobs
+    from graft.client.patience import Patience
 
 _BEAT_SECONDS = 10.0
 """A stream is silent for so long at most, which is too long for a deadline that is near."""
 
 
-def watch(job: Job, jobs: Jobs, deadline: float | None, console: Console | None = None) -> None:
+def watch(
+    job: Job, jobs: Jobs, patience: Patience, deadline: float | None, console: Console | None = None
+) -> None:
     """Show the job until it has ended or the deadline (of `time.monotonic`) has come. It has been refreshed then."""
     with bar(console) as shown:
         line = _Line(shown, job)
         try:
-            for told in jobs.stream(job.id):
-                if isinstance(told, JobProgress):
-                    line.show(told.progress)
-                elif isinstance(told, JobEvent):
-                    line.happened(told)
+            for told in jobs.stream(job.id, tries=1):
+                line.tell(told)
                 if deadline is not None and deadline - time.monotonic() < _BEAT_SECONDS:
                     break
-        except errors.Unavailable:
-            pass  # too many follow; what is left is to look now and then
-        job.refresh()
+        except errors.NotGraft:
+            raise
+        except errors.Unreachable:
+            pass  # too many follow, or it is away: what is left is to look now and then
+        patience.hold(0)
         while not job.has_ended and (deadline is None or time.monotonic() < deadline):
             line.look(job)
-            job.hold(1.0 if deadline is None else max(0.0, min(1.0, deadline - time.monotonic())))
+            patience.hold(1.0 if deadline is None else max(0.0, min(1.0, deadline - time.monotonic())))
         line.end(job)
 
 
 def bar(console: Console | None = None) -> Bar:
-    """The display, empty. Standard output if no console is given."""
+    """The display, empty. Standard output, or the notebook's cell, if no console is given."""
+    from rich import get_console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    return Progress(
+    from graft.client import notebook
+
+    console = console or get_console()
+    kind = notebook.InCell if notebook.needs_cell(console) else Progress
+    return kind(
         SpinnerColumn(),
         TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
@@ -73,7 +81,13 @@ class _Line:
         elif place is not None:
             self._say(f"{self._type} queued", told=f"{place.ahead} ahead")
 
-    def happened(self, event: JobEvent) -> None:
+    def tell(self, told: Told) -> None:
+        if isinstance(told, JobProgress):
+            self.show(told.progress)
+        elif isinstance(told, JobEvent):
+            self._happened(told)
+
+    def _happened(self, event: JobEvent) -> None:
         if event.state not in TERMINAL:
             self._rate = _Rate()
             self._say(
@@ -90,17 +104,23 @@ class _Line:
             told.append(f"{rate:,.0f} {progress.unit}/s" if rate >= 10 else f"{rate:.1f} {progress.unit}/s")
         if progress.eta_seconds is not None:
             told.append(f"{_clock(progress.eta_seconds)} left")
-        self._bar.update(self._task, total=progress.total, completed=progress.completed)
-        self._say(f"{self._type} {progress.phase}", told=", ".join(told))
+        self._say(
+            f"{self._type} {progress.phase}",
+            told=", ".join(told),
+            total=progress.total,
+            completed=progress.completed,
+        )
 
     def end(self, job: Job) -> None:
+        done = {"total": 1, "completed": 1 if job.status == "succeeded" else 0} if job.has_ended else {}
         if job.has_ended:
-            self._bar.update(self._task, total=1, completed=1 if job.status == "succeeded" else 0)
             self._bar.stop_task(self._task)
-        self._say(f"{self._type} {job.status}", told=job.error.code if job.error else job.model or "")
+        told = job.error.code if job.error else job.model or ""
+        self._say(f"{self._type} {job.status}", told=told, **done)
 
-    def _say(self, description: str, *, told: str) -> None:
-        self._bar.update(self._task, description=description, told=told)
+    def _say(self, description: str, *, told: str, **numbers: int | None) -> None:
+        changes: dict[str, Any] = {"description": description, "told": told, **numbers}
+        self._bar.update(self._task, **changes)
 
 
 class _Rate:

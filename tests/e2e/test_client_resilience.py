@@ -127,6 +127,28 @@ def test_waiting_asks_seldom_and_ends_when_it_was_told_to(client: graft.Client, 
     assert job.wait(check=False).status == "cancelled"
 
 
+@pytest.mark.parametrize("progress", [False, True])
+def test_waiting_goes_on_while_the_api_is_away(
+    stack: RunningStack, line: Proxy, endless: Json, progress: bool
+) -> None:
+    with graft.Client(f"http://127.0.0.1:{line.port}", KEYS["default"], retries=0) as client:
+        job = client.jobs.submit(endless)
+        waiter = threading.Thread(target=lambda: job.wait(progress=progress, check=False))
+        waiter.start()
+        eventually(lambda: client.jobs.get(job.id).status == "running")
+        line.mode = "refuse"
+        line.cut()
+        with pytest.raises(graft.Unreachable):
+            client.jobs.get(job.id)
+        waiter.join(3)
+        assert waiter.is_alive()
+        line.heal()
+        client.jobs.cancel(job.id)
+        waiter.join(60)
+        assert not waiter.is_alive()
+        assert job.status == "cancelled"
+
+
 def test_a_job_that_fails_says_why(client: graft.Client) -> None:
     dataset = client.upload(b"a,label\n" + b"1,x\n2,x\n3,x\n" * 10, format="csv", name="one class")
     failing = client.train(dataset, target="label", name="fails")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -146,6 +149,43 @@ def test_what_waits_is_told_by_queue_and_to_its_project_alone(
     ended = scraped(operator)
     assert value(ended, "graft_queue_jobs") == value(ended, "graft_project_queue_jobs") == 0
     assert value(ended, "graft_attempts_total", outcome="cancelled") >= 2
+
+
+_DURING_AN_OUTAGE = """
+import time
+from api.app import create_app
+from prometheus_client.parser import text_string_to_metric_families
+client = create_app().test_client()
+good, bad = {"Authorization": "Bearer the-operators"}, {"Authorization": "Bearer another"}
+found = client.get("/metrics", headers=good)
+assert found.status_code == 200, found.text
+metrics = {metric.name: metric for metric in text_string_to_metric_families(found.text)}
+assert [sample.value for sample in metrics["graft_redis_up"].samples] == [0]
+assert "graft_workers" not in metrics
+failed = [sample for sample in metrics["graft_redis_errors"].samples if sample.name.endswith("_total")]
+assert failed
+assert {sample.labels["process"] for sample in failed} == {"api"}
+assert {sample.labels["kind"] for sample in failed} == {"ConnectionError"}
+assert client.get("/v1/jobs", headers=good).status_code == 503
+time.sleep(1.1)
+assert client.get("/metrics", headers=bad).status_code == 503
+assert client.get("/metrics", headers=good).status_code == 503, "a key could be found by trying"
+time.sleep(1.1)
+assert client.get("/metrics", headers=good).status_code == 200
+"""
+
+
+def test_while_redis_is_away_the_metrics_say_so_and_keys_cannot_be_tried() -> None:
+    env = {
+        "PATH": os.environ["PATH"],
+        "GRAFT_REDIS_URL": "redis://127.0.0.1:1/0",
+        "GRAFT_S3_ENDPOINT_URL": "http://127.0.0.1:1",
+        "GRAFT_S3_ACCESS_KEY_ID": "a",
+        "GRAFT_S3_SECRET_ACCESS_KEY": "b",
+        "GRAFT_SIGNING_KEY": "x" * 16,
+        "GRAFT_API_KEYS": "the-operators",
+    }
+    subprocess.run([sys.executable, "-c", _DURING_AN_OUTAGE], check=True, timeout=120, env=env)
 
 
 def test_every_metric_is_in_the_documents_with_its_type_and_labels(

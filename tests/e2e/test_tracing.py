@@ -42,6 +42,8 @@ def traced(
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         OTEL_EXPORTER_OTLP_HEADERS=f"x-collector-key={HEADER}",
         OTEL_BSP_SCHEDULE_DELAY="200",
+        GRAFT_WEBHOOK_ALLOW_PRIVATE="true",
+        GRAFT_WEBHOOK_ALLOW_HTTP="true",
         GRAFT_LEASE_SECONDS="3",
         GRAFT_RENEW_SECONDS="0.5",
         GRAFT_TICK_SECONDS="0.3",
@@ -187,10 +189,17 @@ def test_the_second_attempt_of_a_killed_worker_is_in_the_same_trace(
     rescue = the(spans, "rescue")
     assert rescue.parent_id == sent.span_id
     assert rescue.start < second.start
+    again, header = begun()
+    retry = client.post(f"/v1/jobs/{job_id}/retry", headers={"traceparent": header}).json()["id"]
+    client.post(f"/v1/jobs/{retry}/cancel")
+    eventually(lambda: any(span.kind == "producer" for span in collector.of(again)), 30)
+    assert the(collector.of(again), "send graft.normal").links == [sent.span_id], (
+        "a job that retries another names it"
+    )
 
 
-def test_every_shard_and_the_closing_of_a_large_batch_are_in_its_trace(
-    client: Graft, collector: Receiver, trained: tuple[str, str, list[Span], str]
+def test_the_shards_of_a_large_batch_its_closing_and_its_webhook_are_in_its_trace(
+    client: Graft, traced: RunningStack, collector: Receiver, trained: tuple[str, str, list[Span], str]
 ) -> None:
     dataset = client.dataset(pa.concat_tables([tables.iris()] * 20))
     trace_id, header = begun()
@@ -200,6 +209,7 @@ def test_every_shard_and_the_closing_of_a_large_batch_are_in_its_trace(
         "input": {"dataset": dataset},
         "output": {"format": "csv", "columns": "none"},
         "shard_rows": 1_000,
+        "webhook_url": f"{collector.url}/nobody-is-there",
     }
     job_id = client.submit(body, traceparent=header).json()["id"]
     assert client.ended(job_id)["status"] == "succeeded"
@@ -210,6 +220,16 @@ def test_every_shard_and_the_closing_of_a_large_batch_are_in_its_trace(
     eventually(lambda: len(attempts()) == 5, 30)
     kinds = sorted(span.attributes["graft.job.type"] for span in attempts())
     assert kinds == ["batch_predict", "batch_predict", "shard", "shard", "shard"]
+    eventually(lambda: any(span.name == "deliver webhook" for span in collector.of(trace_id)), 30)
+    delivered = the(collector.of(trace_id), "deliver webhook")
+    assert (delivered.kind, delivered.failed) == ("client", True)
+    [line] = [
+        line
+        for line in lines(traced, "worker")
+        if line["event"] == "webhook_attempted" and line["job_id"] == job_id
+    ]
+    assert (line["trace_id"], line["span_id"]) == (trace_id, delivered.span_id)
+    assert line["request_id"]
 
 
 def test_a_request_without_a_trace_begins_one_and_a_bad_header_does_no_harm(

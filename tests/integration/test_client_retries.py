@@ -190,3 +190,18 @@ def test_the_key_goes_to_the_api_and_not_to_where_a_link_leads() -> None:
             assert client.models.versions.artifact("m", 1) == b"model"
             assert server.came[0].header("Authorization") == f"Bearer {KEY}"
         assert store.came[0].header("Authorization") is None
+
+
+def test_a_live_line_looks_now_and_then_where_too_many_follow() -> None:
+    full = says(503, problem(503, "too_many_waiting"), Retry_After="30")
+    ended = says(200, {**JOB, "status": "succeeded"})
+    with scripted(says(202, JOB), full, ended) as server, client_of(server.url) as client:
+        begun = time.monotonic()
+        job = client.jobs.submit({}).wait(progress=True)
+        assert job.status == "succeeded"
+        assert time.monotonic() - begun < 10
+        assert [came.head.split(" HTTP")[0] for came in server.came] == [
+            "POST /v1/jobs",
+            f"GET /v1/jobs/{JOB['id']}/events",
+            f"GET /v1/jobs/{JOB['id']}",
+        ]

@@ -22,7 +22,8 @@ from graft.client.job import Job
 from graft.client.jobs import Jobs
 from graft.client.keys import Keys
 from graft.client.loading import LoadedModel
-from graft.client.model import Model, ModelVersion
+from graft.client.model import Model
+from graft.client.model_version import ModelVersion
 from graft.client.models import Models
 from graft.client.outputs import Outputs
 from graft.client.schedules import Schedules
@@ -81,7 +82,8 @@ def methods(kinds: dict[str, type]) -> dict[str, Any]:
     return {
         f"{name}.{attribute}": value
         for name, kind in kinds.items()
-        for attribute, value in vars(kind).items()
+        for part in kind.__mro__
+        for attribute, value in vars(part).items()
         if not attribute.startswith("_") and (callable(value) or hasattr(value, "__get__"))
     }
 

@@ -30,6 +30,8 @@ class Span:
     end: int
     failed: bool
     attributes: dict[str, Any]
+    links: list[str]
+    """Ids of the spans that it goes back to."""
 
 
 @dataclass
@@ -51,7 +53,9 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            assert self.path == "/v1/traces"
+            if self.path != "/v1/traces":
+                self.send_error(404)
+                return
             found.headers.append(dict(self.headers))
             found.spans.extend(_spans(ExportTraceServiceRequest.FromString(body)))
             answer = ExportTraceServiceResponse().SerializeToString()
@@ -92,6 +96,7 @@ def _spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
                     end=span.end_time_unix_nano,
                     failed=span.status.code == 2,
                     attributes=_attributes(span.attributes),
+                    links=[link.span_id.hex() for link in span.links],
                 )
 
 
