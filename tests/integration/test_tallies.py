@@ -200,3 +200,15 @@ def test_servers_that_are_away_are_told_by_operation_and_kind(services: Services
         ("store", "get"),
     ]
     assert {trouble.kind for trouble in told} == {"ConnectionError", "EndpointConnectionError"}
+
+
+def test_a_shard_that_is_lost_for_the_last_time_counts_as_lost(services: Services) -> None:
+    planning = claimed(services, "batch_predict", max_attempts=1)
+    parts = [NewShard([{"number": n}], None) for n in range(2)]
+    assert services.shards.split(planning, "normal", parts, table={"rows": 2}, failed_allowed=0) == "done"
+    taken(services)
+    eventually(services.jobs.expired)
+    rescuer.run(services)
+    assert tallied(services, "attempts") == {"batch_predict|split": 1, "shard|lost": 1}
+    assert tallied(services, "rescues") == {"failed": 1}
+    assert tallied(services, "ended") == {"batch_predict|failed": 1}
