@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from graft.stack import Endpoint, RunningServer, ports
+from graft.stack import Endpoint, RunningServer, ports, private
 from tests.e2e.conftest import RunningStack
 from tests.support import documents
 from tests.support.client import Graft
@@ -45,8 +45,7 @@ def after_the_tutorial(
     """The folder in which a reader has gone through the tutorial, in a project of its own."""
     directory = prepared(tmp_path_factory.mktemp("tutorial"))
     key = client_of("tutorial").headers["Authorization"].removeprefix("Bearer ")
-    (directory / ".graft").mkdir()
-    (directory / ".graft" / "api-key").write_text(key)
+    private.write(directory / ".graft" / "api-key", key)
     documents.run(TUTORIAL, directory, environment(), {URL: stack.url}, before="exec 2>&1\n")
     return directory
 

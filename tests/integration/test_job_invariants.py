@@ -137,7 +137,7 @@ def world_on(
     return World(services, tokens, module(rescuer).run, module(scheduler).work_off)
 
 
-@pytest.mark.timeout(24 * 3600 if PROFILE is PROFILES["soak"] else 300)
+@pytest.mark.timeout(24 * 3600 if PROFILE is PROFILES["soak"] else 900)
 def test_every_promise_holds_after_every_step_of_any_history(redis_server: RunningServer) -> None:
     world = world_on(redis_server)
     run_state_machine_as_test(lambda: JobHistory(world), settings=PROFILE)

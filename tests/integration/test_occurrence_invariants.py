@@ -47,7 +47,7 @@ CRONS = ("0 * * * *", "0 */6 * * *", "30 2 * * *")
 DECIDED = ("submitted", "skipped", "failed")
 
 
-@pytest.mark.timeout(24 * 3600 if PROFILE is PROFILES["soak"] else 300)
+@pytest.mark.timeout(24 * 3600 if PROFILE is PROFILES["soak"] else 900)
 def test_an_occurrence_is_decided_once_in_any_history(redis_server: RunningServer) -> None:
     world = world_on(redis_server)
     run_state_machine_as_test(lambda: OccurrenceHistory(world), settings=PROFILE)

@@ -461,7 +461,7 @@ class ShardHistory(RuleBasedStateMachine):
         return among[index % len(among)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_promise_about_shards_holds_after_every_step(redis_server: RunningServer) -> None:
     world = world_on(redis_server)
     run_state_machine_as_test(lambda: ShardHistory(world), settings=PROFILE)
