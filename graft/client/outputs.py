@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, get_args
 
 from graft.client.errors import BadSource, ConnectionBroken
+from graft.client.joining import join
 from graft.client.transport import Transport
 from shared.contracts.outputs import Manifest, ManifestErrors, ManifestFile
+from shared.contracts.tables import Format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +37,16 @@ class Outputs:
         return self.manifest.failed_rows
 
     def download(self, path: str | os.PathLike[str]) -> list[Path]:
-        """Write it to that file, if it is one file and `path` is no folder; else its files into that folder.
+        """Write all rows to that file, if its name has a suffix and it is no folder; else its files into that folder.
 
-        A file appears when it is whole. Raises Unreachable, BadSource if it cannot be written.
+        The rows of several files are joined in their order, which needs pyarrow if they are Parquet. Rows that failed
+        are in the folder's errors file only. A file appears when it is whole. Raises Unreachable, BadSource if it
+        cannot be written.
         """
         target = Path(path).expanduser()
         files: list[ManifestFile | ManifestErrors] = list(self.manifest.files)
-        if len(files) == 1 and not target.is_dir() and target.suffix:
-            return [self._to_file(files[0], target)]
+        if files and target.suffix and not target.is_dir():
+            return [self._to_file(files[0], target) if len(files) == 1 else self._joined(target)]
         files += [self.manifest.errors] if self.manifest.errors else []
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -52,12 +58,7 @@ class Outputs:
         """All rows in their order. Needs pyarrow."""
         import pyarrow as pa
 
-        tables = []
-        for file in self.manifest.files:
-            with tempfile.TemporaryFile() as spool:
-                self._fetch(file, spool)
-                spool.seek(0)
-                tables.append(_read(spool, file.name))
+        tables = [_read(part, _format(self.manifest.files[0])) for part in self._parts()]
         return pa.concat_tables(tables, promote_options="permissive")
 
     def to_pandas(self) -> pd.DataFrame:
@@ -65,16 +66,22 @@ class Outputs:
         return self.to_arrow().to_pandas()
 
     def _to_file(self, file: ManifestFile | ManifestErrors, target: Path) -> Path:
-        draft = target.with_name(f"{target.name}.part")
-        try:
-            with draft.open("wb") as out:
-                self._fetch(file, out)
-            draft.replace(target)
-        except OSError as error:
-            raise BadSource(f"{target} cannot be written: {error.strerror}") from None
-        finally:
-            draft.unlink(missing_ok=True)
+        with _appearing(target) as out:
+            self._fetch(file, out)
         return target
+
+    def _joined(self, target: Path) -> Path:
+        with _appearing(target) as out:
+            join(self._parts(), _format(self.manifest.files[0]), out)
+        return target
+
+    def _parts(self) -> Iterator[IO[bytes]]:
+        """The files one after another, each open until the next is asked for."""
+        for file in self.manifest.files:
+            with tempfile.TemporaryFile() as spool:
+                self._fetch(file, spool)
+                spool.seek(0)
+                yield spool
 
     def _fetch(self, file: ManifestFile | ManifestErrors, out: IO[bytes]) -> None:
         digests = [hashlib.sha256()]
@@ -93,17 +100,37 @@ class Outputs:
             raise ConnectionBroken(f"{file.name} did not arrive as it was written", "download it again")
 
 
-def _read(file: Any, name: str) -> pa.Table:
-    import pyarrow as pa
+@contextmanager
+def _appearing(target: Path) -> Iterator[IO[bytes]]:
+    """A file that is there when it is whole. Raises BadSource."""
+    draft = target.with_name(f"{target.name}.part")
+    try:
+        with draft.open("wb") as out:
+            yield out
+        draft.replace(target)
+    except OSError as error:
+        raise BadSource(f"{target} cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
-    if name.endswith(".parquet"):
+
+def _format(file: ManifestFile) -> Format:
+    formats: tuple[Format, ...] = get_args(Format)
+    for known in formats:
+        if file.name.endswith(f".{known}"):
+            return known
+    return "jsonl"
+
+
+def _read(file: Any, format: Format) -> pa.Table:
+    if format == "parquet":
         import pyarrow.parquet
 
-        return pa.parquet.read_table(file)
-    if name.endswith(".csv"):
+        return pyarrow.parquet.read_table(file)
+    if format == "csv":
         import pyarrow.csv
 
-        return pa.csv.read_csv(file)
+        return pyarrow.csv.read_csv(file)
     import pyarrow.json
 
-    return pa.json.read_json(file)
+    return pyarrow.json.read_json(file)

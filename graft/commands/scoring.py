@@ -34,7 +34,7 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="Wait, and write the rows there: a .parquet, .csv or .jsonl file, or a folder for many.",
+            help="Wait, and write the rows there: a .parquet, .csv or .jsonl file, or a folder.",
         ),
     ] = None,
     columns: Columns = "all",

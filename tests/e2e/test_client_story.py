@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
 import pytest
 
 import graft
@@ -107,6 +111,26 @@ def test_scores_of_a_batch_come_as_a_table_a_frame_or_files(
     (file,) = outputs.download(tmp_path / "scored.csv")
     assert file.read_bytes().count(b"\n") == 101
     assert [path.parent for path in outputs.download(tmp_path / "folder")] == [tmp_path / "folder"]
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
+def test_an_output_of_many_files_becomes_one_file(
+    client: graft.Client, trained: graft.Job, tmp_path: Path, format: str
+) -> None:
+    rows = pa.concat_tables([tables.digits(slice(0, 600)).drop_columns("label")] * 4)
+    output = {"format": format, "columns": "none", "row_numbers": True}
+    job = client.batch_predict(DIGITS, rows, output=output, shard_rows=1_000).wait(timeout=120)
+    outputs = job.outputs
+    assert len(outputs.manifest.files) == 3
+    (file,) = outputs.download(tmp_path / f"scored.{format}")
+    read = {
+        "csv": pyarrow.csv.read_csv,
+        "jsonl": pyarrow.json.read_json,
+        "parquet": pyarrow.parquet.read_table,
+    }
+    assert read[format](file)["_row"].to_pylist() == list(range(1, 2_401))
+    assert outputs.to_arrow()["_row"].to_pylist() == list(range(1, 2_401))
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_fine_tune_says_whether_it_helped(client: graft.Client, trained: graft.Job) -> None:
