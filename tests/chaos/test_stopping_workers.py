@@ -22,7 +22,8 @@ def test_a_stopped_worker_gives_its_job_back_uncharged(rig: Rig) -> None:
         assert worker.wait_exit(GRACE_SECONDS) == 0
     job = rig.graft.ended(job_id)
     assert (job["status"], job["attempt"]) == ("succeeded", 1)
-    assert rig.events(job_id) == ["submitted", "claimed", "requeued", "claimed", "succeeded"]
+    told = [event for event in rig.events(job_id) if event != "checkpoint"]  # of a slow machine
+    assert told == ["submitted", "claimed", "requeued", "claimed", "succeeded"]
 
 
 def test_a_job_that_ends_within_the_grace_period_is_finished(rig: Rig) -> None:
