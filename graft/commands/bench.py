@@ -73,24 +73,11 @@ def _table() -> tuple[list[dict[str, Any]], bytes]:
 
 
 def _trained(client: Client, dataset: str) -> None:
-    body = {
-        "type": "train",
-        "dataset": dataset,
-        "target": "label",
-        "estimator": {"kind": "logistic_regression"},
-        "model": {"name": NAME},
-    }
-    client.jobs.submit(body).wait()
+    client.train(dataset, target="label", name=NAME).wait()
 
 
 def _scored(client: Client, dataset: str) -> None:
-    body = {
-        "type": "batch_predict",
-        "model": NAME,
-        "input": {"dataset": dataset},
-        "output": {"columns": "none"},
-    }
-    client.jobs.submit(body).wait()
+    client.batch_predict(NAME, dataset, output={"columns": "none"}).wait()
 
 
 def _figure(what: str, times: int, act: Callable[[], Any]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def show_outcome(job: Job) -> None:
 
 def _headline(metrics: dict[str, object]) -> dict[str, object]:
     """The metrics that one looks at first."""
-    names = ("accuracy", "f1_macro", "log_loss", "r2", "mae", "rmse", "n_test")
+    names = ("accuracy", "log_loss", "r2", "mae", "rmse", "n_test")
     return {name: metrics[name] for name in names if metrics.get(name) is not None}
 
 
