@@ -82,9 +82,7 @@ def get_job(job_id: str, query: WaitQuery) -> Response:
         if response is not None and now.state not in TERMINAL:
             response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     if response is None:
-        job, now = jobs.look(owner, job_id)
-        if now.ahead:
-            job = job.model_copy(update={"queue": services().places.place(now.ahead)})
+        job, now = jobs.look(owner, job_id, services().places.place)
         response = tagged(_answer(job), now.tag, weak=now.state is JobState.QUEUED)
     if waited:
         preferences().applied_to(response, "wait")

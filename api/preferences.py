@@ -5,7 +5,6 @@ A preference is a wish: one that is malformed, unknown or cannot be met is ignor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask import Response, request
@@ -35,17 +34,19 @@ class Preferences:
 
 def preferences() -> Preferences:
     """Of the request that is being answered."""
-    return parse(request.headers.getlist("Prefer"))
+    return parse(request.headers.get("Prefer", ""))
 
 
-def parse(headers: Iterable[str]) -> Preferences:
-    """The preferences of all Prefer headers. Of one that comes twice the first counts (RFC 7240, section 2)."""
+def parse(header: str) -> Preferences:
+    """The preferences of a Prefer header; several headers come here as one, with commas between.
+
+    Of a preference that comes twice the first counts (RFC 7240, section 2).
+    """
     found: dict[str, str] = {}
-    for header in headers:
-        for item in parse_list_header(header):
-            preference, _ = parse_options_header(item)  # parameters mean nothing to these two
-            name, _, value = preference.partition("=")
-            found.setdefault(name.strip().lower(), unquote_header_value(value.strip()))
+    for item in parse_list_header(header):
+        preference, _ = parse_options_header(item)  # parameters mean nothing to these two
+        name, _, value = preference.partition("=")
+        found.setdefault(name.strip().lower(), unquote_header_value(value.strip()))
     return Preferences(wait=_seconds(found.get("wait", "")), respond_async=found.get("respond-async") == "")
 
 

@@ -16,6 +16,7 @@ from shared.contracts.jobs import (
     JobLinks,
     JobProgress,
     Progress,
+    QueuePlace,
     Usage,
 )
 from shared.errors import GraftError
@@ -174,8 +175,8 @@ def to_progress(record: Mapping[str, str]) -> JobProgress | None:
     return JobProgress(attempt=job.attempt, progress=job.progress, counts=job.counts)
 
 
-def to_job(record: Mapping[str, str]) -> Job:
-    """The public form of a job's hash."""
+def to_job(record: Mapping[str, str], queue: QueuePlace | None = None) -> Job:
+    """The public form of a job's hash; `queue` is its place in line."""
     held = decode(record)
     job_id, state = held["id"], JobState(held["status"])
     here = f"/v1/jobs/{job_id}"
@@ -205,6 +206,7 @@ def to_job(record: Mapping[str, str]) -> Job:
         metadata=held.get("metadata", {}),
         parent=held.get("parent"),
         schedule=held.get("schedule"),
+        queue=queue,
         links=JobLinks(
             self=here,
             events=f"{here}/events",

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ulid import ULID
 
 from shared import keys, logs, queue, tracing
-from shared.contracts.jobs import Job, JobEvent, JobLogLine
+from shared.contracts.jobs import Job, JobEvent, JobLogLine, QueuePlace
 from shared.database import Database
 from shared.errors import (
     Conflict,
@@ -208,10 +208,13 @@ class JobStore:
         _refuse_shards(job_id)
         return to_job(self.record(project, job_id))
 
-    def look(self, project: str, job_id: str) -> tuple[Job, Standing]:
-        """The job and where it stands, of one moment. Raises as `get` does."""
+    def look(
+        self, project: str, job_id: str, place: Callable[[Sequence[int]], QueuePlace]
+    ) -> tuple[Job, Standing]:
+        """The job and where it stands, of one moment. `place` tells where that is. Raises as `get` does."""
         record, ahead = self._looked(project, job_id)
-        return to_job(record), Standing(JobState(record["status"]), record["revision"], ahead)
+        job = to_job(record, place(ahead) if ahead else None)
+        return job, Standing(JobState(record["status"]), record["revision"], ahead)
 
     def standing(self, project: str, job_id: str) -> Standing:
         """Where the job stands, and no more: what an ETag needs. Raises as `get` does."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextvars
 import logging
 import logging.config
+import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -25,11 +26,20 @@ _SECRET_WORDS = ("password", "secret", "authorization", "api_key", "signing_key"
 _QUIET = ("boto3", "botocore", "urllib3", "s3transfer", "kombu", "amqp")
 
 
-def configure(level: str = "INFO", **fields: str) -> None:
+Told = Callable[[str, dict[str, Any]], None]
+"""Whom `configure` tells of each line: its level, and its fields as they are written."""
+
+
+def configure(level: str = "INFO", *, told: Told | None = None, **fields: str) -> None:
     """Set up logging for this process; `fields` (such as `process="api"`) go into every line."""
 
     def stamp(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {**fields, **event}
+
+    def tell(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if told is not None:
+            told(event["level"], dict(event))
+        return event
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -42,9 +52,6 @@ def configure(level: str = "INFO", **fields: str) -> None:
         _mask,
     ]
     renderer = structlog.processors.JSONRenderer()
-    # What no line shows need not be found out for each (Logging HOWTO, "Optimization"). gunicorn's show the process.
-    logging._srcfile = None
-    logging.logThreads = logging.logMultiprocessing = False
     logging.config.dictConfig(
         {
             "version": 1,
@@ -53,7 +60,11 @@ def configure(level: str = "INFO", **fields: str) -> None:
                 "json": {
                     "()": structlog.stdlib.ProcessorFormatter,
                     "foreign_pre_chain": shared,
-                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        tell,
+                        renderer,
+                    ],
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
@@ -61,12 +72,27 @@ def configure(level: str = "INFO", **fields: str) -> None:
             "loggers": {name: {"level": "WARNING"} for name in _QUIET},
         }
     )
+    # Our own lines do not go through `logging`: that would be half of what a line costs.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, tell, renderer],
+        logger_factory=_Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Writes finished lines to standard error. One that cannot be written, as to a full disk, is no error of its
+    writer's."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def write(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
+
+    debug = info = warning = error = critical = write
 
 
 def get(name: str) -> Any:

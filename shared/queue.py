@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import base64
 import json
+import random
+from functools import cache
 from typing import Any, Final, Literal
-from uuid import uuid4
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
@@ -43,10 +44,11 @@ _BODY: Final = base64.b64encode(
 
 
 def wake_up(queue: str) -> str:
-    """One wake-up, as it lies in the Redis list. Each has ids of its own: kombu acknowledges by them."""
-    return json.dumps(_message(queue, str(uuid4()), str(uuid4())))
+    """One wake-up, as it lies in the Redis list. Each has an id of its own: kombu acknowledges by it."""
+    return wake_up_template(queue).replace("%s", f"{random.getrandbits(128):032x}")
 
 
+@cache
 def wake_up_template(queue: str) -> str:
     """For scripts that make a wake-up themselves: `%s` stands for its id, each time the same."""
     return json.dumps(_message(queue, "%s", "%s"))

@@ -41,6 +41,7 @@ _PROGRESS_SECONDS = 0.2
 _LINE_CHARACTERS = 2_000
 _OWN_FIELDS = frozenset(
     {
+        "event",
         "job_id",
         "attempt",
         "request_id",
@@ -61,13 +62,12 @@ def main(
 ) -> None:
     """Run the attempt and report. Never raises; the exit code is 0 if a report was sent."""
     _die_with_supervisor(lifeline)
-    logs.configure(settings["log_level"], process="child")
     if settings["memory_bytes"]:
         limit_writable_memory(settings["memory_bytes"])
     report = Report(connection, Path(assignment["workdir"]), settings["checkpoint_seconds"])
+    logs.configure(settings["log_level"], told=report.line, process="child")
     pa.set_cpu_count(settings["threads"])
     logging.captureWarnings(True)
-    logging.getLogger().addHandler(_Forward(report))
     with (
         logs.bind(
             job_id=assignment["job_id"],
@@ -121,11 +121,14 @@ class Report:
         write(folder)
         self._send("checkpoint", {"path": str(folder), "completed": completed, "unit": unit})
 
-    def line(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        """A line for the job's own log."""
+    def line(self, level: str, event: Mapping[str, Any]) -> None:
+        """Give what this process logs to the job's own log as well. Tracebacks stay in the worker's."""
+        if level == "debug":
+            return
+        fields = {name: value for name, value in event.items() if name not in _OWN_FIELDS}
+        message = str(event.get("event", ""))[:_LINE_CHARACTERS]
         self._send(
-            "log",
-            {"at": rfc3339(datetime.now(UTC)), "level": level, "message": message, "fields": dict(fields)},
+            "log", {"at": rfc3339(datetime.now(UTC)), "level": level, "message": message, "fields": fields}
         )
 
     def outcome(self, outcome: Outcome) -> None:
@@ -140,20 +143,6 @@ class Report:
 
     def _send(self, kind: str, content: Any) -> None:
         self._connection.send_bytes(json.dumps([kind, content], default=_plain).encode())
-
-
-class _Forward(logging.Handler):
-    """Gives what this process logs to the job's own log as well. Tracebacks stay in the worker's."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(logging.INFO)
-        self._report = report
-
-    def emit(self, record: logging.LogRecord) -> None:
-        event = dict(record.msg) if isinstance(record.msg, dict) else {"event": record.getMessage()}
-        message = str(event.pop("event", ""))[:_LINE_CHARACTERS]
-        fields = {name: value for name, value in event.items() if name not in _OWN_FIELDS}
-        self._report.line(record.levelname.lower(), message, fields)
 
 
 def describe(error: BaseException) -> tuple[str, str, bool]:

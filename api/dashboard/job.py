@@ -77,9 +77,7 @@ def retry_job(job_id: str) -> Response:
 
 def _told(job_id: str) -> dict[str, Any]:
     owner, jobs = project(), services().jobs
-    found, standing = jobs.look(owner, job_id)
-    if standing.ahead:
-        found = found.model_copy(update={"queue": services().places.place(standing.ahead)})
+    found, standing = jobs.look(owner, job_id, services().places.place)
     events, _ = jobs.events(owner, job_id, after=None, limit=_MOST_EVENTS)
     curve = jobs.curve(owner, job_id)
     unit = found.progress.unit if found.progress and found.progress.phase == "fitting" else "epochs"

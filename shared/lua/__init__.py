@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
 from shared import keys, queue
 
 SHARED = ("_clock", "_tallies", "_webhooks", "_prelude", "_occurrences", "_deleting")
-"""What stands before every script: the clock, and ways to count for Prometheus, to announce an event, to change a job,
-to decide what becomes of an occurrence, and to delete what others may refer to."""
+"""What scripts share: the clock, and ways to count for Prometheus, to announce an event, to change a job, to decide
+what becomes of an occurrence, and to delete what others may refer to."""
 
 BUCKETS_MS = (
     *(100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000),
@@ -20,11 +22,37 @@ BUCKETS_MS = (
 _MOST_TALLIES = 2_000
 
 
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_DECLARATION = re.compile(r"^(?=local )", re.MULTILINE)
+_NAMES = re.compile(r"local (?:function )?(\w+(?:, \w+)*)")
+
+
+def read(name: str) -> str:
+    """The text of a file of this folder."""
+    return (files(__name__) / f"{name}.lua").read_text()
+
+
 @cache
-def source(name: str) -> str:
-    """The text of `<name>.lua`, with what all scripts share before it."""
-    folder = files(__name__)
-    return _spelled() + "".join((folder / f"{part}.lua").read_text() for part in (*SHARED, name))
+def source(name: str, read: Callable[[str], str] = read) -> str:
+    """The text of `<name>.lua` behind what it needs of what scripts share.
+
+    Redis runs a script from its first line at each call: to declare all that is shared would be a third of a look at a
+    job.
+    """
+    script = read(name)
+    needed = _words(script)
+    found = [script]
+    # What is declared is used further down only.
+    for declaration in reversed(_DECLARATION.split(_spelled() + "".join(map(read, SHARED)))):
+        names = _NAMES.match(declaration)
+        if names and needed.intersection(names[1].split(", ")):
+            found.append(_COMMENT.sub("", declaration))
+            needed |= _words(declaration)
+    return "".join(reversed(found))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", _COMMENT.sub("", text)))
 
 
 def _spelled() -> str:

@@ -55,12 +55,12 @@ class _Database:
 
     def script(self, name: str) -> Script:
         """As Database.script. A defect of what all scripts share is in every one."""
-        source = lua.source(name)
-        if self._mutant.file in {f"shared/lua/{part}.lua" for part in (*lua.SHARED, name)}:
-            own = (ROOT / self._mutant.file).read_text()
-            source = source.replace(own, self._mutant.applied_to(own))
-        script: Script = self._database.register_script(source)
+        script: Script = self._database.register_script(lua.source(name, self._read))
         return script
+
+    def _read(self, part: str) -> str:
+        text = lua.read(part)
+        return self._mutant.applied_to(text) if self._mutant.file == f"shared/lua/{part}.lua" else text
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
