@@ -26,7 +26,8 @@ class InCell(Progress):
     def start(self) -> None:
         from IPython.display import display
 
-        self._output = display(self, display_id=True)
+        show: Any = display  # IPython's has no types
+        self._output = show(self, display_id=True)
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
         super().update(task_id, **changes)

@@ -1,18 +1,15 @@
-"""The live line in a notebook, run by a real kernel. Needs nbclient and ipykernel, which are not in the lock:
-`pip install nbclient ipykernel` and this test runs."""
+"""The live line in a notebook, run by a real kernel."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+import nbclient
+import nbformat
 import pytest
 
 from tests.e2e.conftest import KEYS, RunningStack
-
-nbclient = pytest.importorskip("nbclient", reason="a notebook needs nbclient")
-pytest.importorskip("ipykernel", reason="a notebook needs ipykernel")
-nbformat: Any = pytest.importorskip("nbformat")
 
 CELL = """
 import graft
@@ -34,10 +31,11 @@ def plain(data: dict[str, str]) -> str:
 def test_a_cell_shows_how_far_the_job_is(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAFT_URL", stack.url)
     monkeypatch.setenv("GRAFT_API_KEY", KEYS["default"])
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    v4: Any = nbformat.v4
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(CELL)])
     seen: list[str] = []
 
-    class Watched(nbclient.NotebookClient):  # type: ignore[misc, name-defined]
+    class Watched(nbclient.NotebookClient):
         def process_message(self, message: Any, *arguments: Any) -> Any:
             seen.append(plain(message.get("content", {}).get("data", {})))
             return super().process_message(message, *arguments)
