@@ -73,7 +73,9 @@ def _advice(found: Mapping[str, Any]) -> str:
 
 def share_no_label(found: Mapping[str, Any]) -> bool:
     """Whether all of the target's labels are strange to the source, by a `label_shift`."""
-    return bool(found.get("labels")) and not any(item["source"] and item["target"] for item in found["labels"])
+    return bool(found.get("labels")) and not any(
+        item["source"] and item["target"] for item in found["labels"]
+    )
 
 
 def _domain(found: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """What a report says where target and source share no label: most of its comparisons are then of no use.
 
-`ja` and `nein` beside `yes` and `no` are learned as labels of their own. The source cannot be right on such rows, so that
-any fine-tune seems to gain much, to forget all, and to want more rows; what it wants is a `label_map`. Numbers stay
-as they were measured.
+`ja` and `nein` beside `yes` and `no` are learned as labels of their own. The source cannot be right on such rows, so
+that any fine-tune seems to gain much, to forget all, and to want more rows; what it wants is a `label_map`. Numbers
+stay as they were measured.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def _forgetting(found: Mapping[str, Any]) -> dict[str, str]:
     before, after = points(found["before"] or 0.0), points(found["after"] or 0.0)
     rows = quantity(found["n_test"], "held-out source row")
     return {
-        "sentence": f"On {rows} the {found['metric']} goes from {before} to {after}, since the new model may answer with "
-        "the target's labels, none of which stand there: how much it has lost is not known.",
+        "sentence": f"On {rows} the {found['metric']} goes from {before} to {after}, since the new model may answer "
+        "with the target's labels, none of which stand there: how much it has lost is not known.",
         "advice": "Map the labels if they mean the same; if not, keep the source for source data.",
     }
 
