@@ -10,7 +10,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from shared.contracts.specs import SUPPORTED, EstimatorSpec, PreprocessingSpec
+from shared.contracts.kinds import SUPPORTED
+from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
 from shared.errors import InvalidInput
 from shared.modeling.model import softmax
 from tests.support.labelled_tables import blobs, bundled, labelled_from, line, table_of
