@@ -61,7 +61,10 @@ def test_a_setting_of_another_kind_is_not_guessed_and_auto_says_which_kinds_take
 def test_very_long_settings_and_settings_without_a_kind_are_refused_like_any_other_field() -> None:
     (error,) = told(estimator={"kind": "auto", "epochs" * 10_000: 3})
     assert "did you mean" not in error.detail
-    assert {error.pointer for error in told(estimator={"epoch": 3})} == {"/estimator/kind", "/estimator/epoch"}
+    assert {error.pointer for error in told(estimator={"epoch": 3})} == {
+        "/estimator/kind",
+        "/estimator/epoch",
+    }
     assert {error.pointer for error in told(estimator={"kind": ["auto"]})} == {"/estimator/kind"}
 
 
