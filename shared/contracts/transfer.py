@@ -8,7 +8,8 @@ from pydantic import Field, PlainValidator, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.job_fields import ColumnName, DatasetId, JobBody, ModelRef, ModelTarget, Seed
-from shared.contracts.specs import Task, TransferEvaluation, refusal
+from shared.contracts.kinds import Task
+from shared.contracts.specs import TransferEvaluation, refusal
 
 Strategy = Literal["auto", "continue", "l2_sp", "new_head", "stack", "augment", "reweight", "scratch"]
 NEEDS_WEIGHTS: frozenset[Strategy] = frozenset({"continue", "l2_sp", "new_head"})
