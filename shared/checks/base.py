@@ -69,9 +69,11 @@ class Checks:
         self.uses.append(Uses(record(self.project, name, number), users(self.project, name, number), pointer))
         return found
 
-    def target(self, target: str, types: Mapping[str, str]) -> None:
+    def target(self, target: str, types: Mapping[str, str], hint: str = "") -> None:
+        """hint: what to do if there is no such column."""
         if target not in types:
-            self.wrong("/target", f"the dataset has no column {target}; it has {some(types)}")
+            told = f"the dataset has no column {target}; it has {some(types)}"
+            self.wrong("/target", f"{told}. {hint}" if hint else told)
         elif types[target] in {"date", "datetime"}:
             self.wrong("/target", f"{target} is a {types[target]} column, which cannot be predicted")
 

@@ -11,6 +11,9 @@ from shared.contracts.models import ModelVersion
 from shared.contracts.transfer import ShiftReportBody
 from shared.pointers import pointer
 
+MAP = "If they are there by other names, say which is which in column_map (--column theirs=ours)"
+"""What to do about columns that are missing."""
+
 
 def columns(
     checks: Checks,
@@ -18,19 +21,26 @@ def columns(
     target: str | None,
     found: Collection[str],
     wanted: Collection[str],
+    *,
+    predicted: str | None = None,
 ) -> set[str]:
-    """The names of the table's feature columns as the source will see them."""
+    """The names of the table's feature columns as the source will see them. predicted: what the source calls its
+    target, if that may be meant."""
     plain = {name for name in found if name != target and name not in mapped}
     for name, meant in mapped.items():
         here = pointer("column_map", name)
         if name not in found:
-            checks.wrong(here, f"the dataset has no column {name}; it has {some(found)}")
+            turned = f"; an entry is theirs=ours, so is it {meant}={name}?" if meant in found else ""
+            checks.wrong(here, f"the dataset has no column {name}; it has {some(found)}{turned}")
         elif name == target:
             checks.wrong(here, f"{name} is the target")
-        elif meant not in wanted:
-            checks.wrong(here, f"the source has no column {meant}; it has {some(wanted)}")
+        elif meant == predicted and meant not in found:
+            sentence = f"{meant} is what the source predicts, and no column it learns from; give target {name} instead"
+            checks.wrong(here, f"{sentence} (--target {name} on the command line)")
         elif meant == target:
             checks.wrong(here, f"{meant} is what the dataset calls its target")
+        elif meant not in wanted:
+            checks.wrong(here, f"the source has no column {meant}; it has {some(wanted)}")
         elif meant in plain:
             checks.wrong(here, f"the dataset has a column {meant} of its own; map or drop that one too")
     return plain | set(mapped.values())
@@ -44,9 +54,11 @@ def labels(checks: Checks, mapped: Mapping[str, Any], target: str | None, model:
     elif model.task == "regression":
         checks.wrong("/label_map", f"{model.name} predicts a number, which has no labels")
     else:
-        known = {str(label).lower() if isinstance(label, bool) else str(label) for label in _classes(model)}
+        classes = _classes(model)
+        known = {_text(label) for label in classes}
+        truths = any(isinstance(label, bool) for label in classes)
         for name, meant in mapped.items():
-            text = str(meant).lower() if isinstance(meant, bool) else str(meant)
+            text = str(meant).lower() if truths else _text(meant)
             if text not in known:
                 sentence = f"{model.name} has no label {text}; it has {some(sorted(known))}"
                 checks.wrong(pointer("label_map", name), sentence)
@@ -60,10 +72,16 @@ def with_dataset(checks: Checks, body: ShiftReportBody, dataset: Dataset, source
     features = [name for name in wanted if name != body.target]
     names = columns(checks, body.column_map, body.target, types_of(dataset), features)
     if not names & set(features):
-        checks.wrong("/dataset", f"the datasets have no column in common; the source has {some(features)}")
+        sentence = f"the datasets have no column in common; the source has {some(features)}. {MAP}"
+        checks.wrong("/dataset", sentence)
     if body.label_map and body.target is None:
         checks.wrong("/label_map", "labels can only be mapped where target names their column")
 
 
 def _classes(model: ModelVersion) -> list[Any]:
     return list(model.schema_["output"]["classes"] or [])
+
+
+def _text(label: Any) -> str:
+    """As in a `label_map`."""
+    return str(label).lower() if isinstance(label, bool) else str(label)

@@ -29,7 +29,7 @@ def fine_tune(checks: Checks, body: FineTuneBody) -> str:
         _strategy(checks, body, base)
         _source_rows(checks, body, base)
     if dataset:
-        checks.target(body.target, types_of(dataset))
+        _target(checks, body.target, dataset, base)
         _rows(checks, body, dataset)
     if dataset and base:
         _fits(checks, body, body.target, dataset, base)
@@ -41,7 +41,7 @@ def evaluate(checks: Checks, body: EvaluateBody) -> str:
     model = checks.model(body.model, "model")
     if dataset and model:
         target = body.target or model.target
-        checks.target(target, types_of(dataset))
+        _target(checks, target, dataset, model)
         _fits(checks, body, target, dataset, model)
     return name_of(body.model)
 
@@ -125,6 +125,16 @@ def _rows(checks: Checks, body: FineTuneBody, dataset: Dataset) -> None:
         checks.wrong("/dataset", f"{dataset.rows} rows are too few; at least {_SMALLEST_FOLDED} are needed")
 
 
+def _target(checks: Checks, target: str, dataset: Dataset, model: ModelVersion | None) -> None:
+    """The target may only have another name there, where that of the model was taken for granted."""
+    hint = (
+        "If it has another name there, give it as target (--target)"
+        if model and target == model.target
+        else ""
+    )
+    checks.target(target, types_of(dataset), hint)
+
+
 def _fits(
     checks: Checks,
     body: FineTuneBody | EvaluateBody | ShiftReportBody,
@@ -138,11 +148,14 @@ def _fits(
         found = types[target]
         checks.wrong("/target", f"{model.name} predicts a number, but {target} is a {found} column")
     wanted = {item["name"]: item for item in model.schema_["inputs"]}
-    found_names = correspondence.columns(checks, body.column_map, target, types, wanted)
+    found_names = correspondence.columns(
+        checks, body.column_map, target, types, wanted, predicted=model.target
+    )
     correspondence.labels(checks, body.label_map, target, model)
     if missing := [name for name in wanted if name not in found_names]:
         if len(missing) == len(wanted):
-            checks.wrong("/dataset", f"the dataset has none of the model's columns: {some(wanted)}")
+            sentence = f"the dataset has none of the model's columns: {some(wanted)}. {correspondence.MAP}"
+            checks.wrong("/dataset", sentence)
         elif strict := [name for name in missing if not wanted[name].get("nullable", True)]:
-            sentence = f"the dataset lacks {some(strict)}, and the model was trained with missing: fail"
+            sentence = f"the dataset lacks {some(strict)}, and the model was trained with missing: fail. {correspondence.MAP}"
             checks.wrong("/dataset", sentence)

@@ -11,13 +11,17 @@ import pytest
 import graft
 from tests.e2e import tables
 from tests.e2e.conftest import KEYS, RunningStack
-from tests.e2e.test_commands import BAD_INPUT, Shell
+from tests.e2e.test_commands import BAD_INPUT, JOB_FAILED, Shell
 
 
 @pytest.fixture(scope="module")
 def shell(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     folder = tmp_path_factory.mktemp("learning")
-    for name, table in {"sugar": tables.diabetes(), "iris": tables.iris()}.items():
+    made = {"sugar": tables.diabetes(), "iris": tables.iris(), "north": _customers(400, 1)}
+    south = _customers(120, 2).rename_columns(["alter", "umsatz", "gekuendigt"])
+    words = ["ja" if left else "nein" for left in south["gekuendigt"].to_pylist()]
+    made["south"] = south.set_column(2, "gekuendigt", pa.array(words))
+    for name, table in made.items():
         pa.csv.write_csv(table, folder / f"{name}.csv")
     return Shell(stack.url, folder)
 
@@ -52,3 +56,29 @@ def test_a_setting_or_a_name_that_cannot_be_is_answered_with_those_that_can(
     assert "^[a-z" not in refused
     alias = shell.graft("models", "alias", "plain-iris", "Prod!", 1, code=BAD_INPUT).stderr
     assert "small letters, digits, . _ -" in alias
+
+
+def test_a_table_with_other_names_is_told_how_to_say_which_is_which(shell: Shell, churn: str) -> None:
+    moved = ("fine-tune", churn, "south.csv", "--name", "cli-churn-south")
+
+    def refused(*options: str) -> str:
+        return shell.graft(*moved, *options, code=BAD_INPUT).stderr
+
+    plain = refused()
+    assert "give it as target (--target)" in plain
+    assert "column_map (--column theirs=ours)" in plain
+    assert "--target gekuendigt" in refused("--column", "gekuendigt=churned")
+    assert "is it alter=age?" in refused("--target", "gekuendigt", "--column", "age=alter")
+    assert "--target" not in refused("--target", "nope"), "a name that was given is not taken for granted"
+
+
+def test_labels_that_are_written_otherwise_are_told_how_to_be_mapped(shell: Shell, churn: str) -> None:
+    named = ("--target", "gekuendigt", "--column", "alter=age", "--column", "umsatz=monthly_spend", "--watch")
+    moved = ("fine-tune", churn, "south.csv", "--name", "cli-churn-south", *named)
+    mismatched = shell.graft(*moved, code=JOB_FAILED).stderr
+    assert "(label_type_mismatch)" in mismatched
+    assert "label_map (`--label theirs=ours`" in mismatched
+    unknown = shell.graft(*moved, "--label", "1=true", code=JOB_FAILED).stderr
+    assert "no target row has the label '1'; there are 'ja' and 'nein'" in unknown
+    done = shell.json(*moved, "--label", "ja=True", "--label", "nein=False")
+    assert done["result"]["report"]["labels"]["new"] == [], "True is written as in the predictions"

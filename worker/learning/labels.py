@@ -12,6 +12,13 @@ from shared.modeling.model import Label
 from shared.modeling.parsing import parse_boolean, parse_number, shown
 from shared.pointers import pointer
 from worker.learning.data import Labelled
+from worker.learning.wording import listed
+
+MAP = "if they mean the same, say which is which with label_map (`--label theirs=ours` on the command line)"
+"""What to do about labels that are written otherwise."""
+_KINDS = {bool: "true and false", int: "integers", str: "texts"}
+#: Labels that a sentence lists.
+_NAMED = 10
 
 
 def with_labels_of(source: Sequence[Label], data: Labelled, mapped: Mapping[str, Label]) -> Labelled:
@@ -35,9 +42,8 @@ def renamed_labels(
     meant = {text: _meant(text, label, source) for text, label in mapped.items()}
     for text in mapped:
         if text not in texts:
-            raise InvalidInput.at(
-                pointer("label_map", text), "no target row has this label", code="unknown_label"
-            )
+            sentence = f"no target row has the label {shown(text)}; there are {_named(texts)}"
+            raise InvalidInput.at(pointer("label_map", text), sentence, code="unknown_label")
     found: dict[Label, str] = {}
     for text, label in zip(texts, target, strict=True):
         new = meant[text] if text in meant else _of_kind(kind, label)
@@ -52,6 +58,10 @@ def label_text(label: Label) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
+def _named(texts: Sequence[str]) -> str:
+    return listed([shown(text) for text in texts], _NAMED)
+
+
 def _meant(text: str, label: Label, source: Sequence[Label]) -> Label:
     here = pointer("label_map", text)
     try:
@@ -59,8 +69,8 @@ def _meant(text: str, label: Label, source: Sequence[Label]) -> Label:
     except ValueError as error:
         raise InvalidInput.at(here, f"the source has no such label: {error}", code="unknown_label") from error
     if new not in source:
-        known = ", ".join(label_text(item) for item in source[:10])
-        sentence = f"the source has no label {label_text(new)}; it has {known}"
+        known = _named([label_text(item) for item in source])
+        sentence = f"the source has no label {shown(label_text(new))}; it has {known}"
         raise InvalidInput.at(here, sentence, code="unknown_label")
     return new
 
@@ -69,7 +79,7 @@ def _of_kind(kind: type[Label], label: Label) -> Label:
     try:
         return label if type(label) is kind else _converted(label, kind)
     except ValueError as error:
-        sentence = f"the source's labels are of type {kind.__name__}, the target's are not: {error}"
+        sentence = f"the source's labels are {_KINDS[kind]}, the target's are not: {error}; {MAP}"
         raise InvalidInput(sentence, code="label_type_mismatch") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.learning.unshared_labels import MAP
+from worker.learning.labels import MAP
 from worker.learning.wording import amount, listed, percent, points, quantity, signed
 
 #: Columns that a sentence names.
@@ -50,7 +50,9 @@ def _headline(found: Mapping[str, Any]) -> str:
 
 def _advice(found: Mapping[str, Any]) -> str:
     if share_no_label(found["label_shift"]):
-        return f"If the labels mean the same, {MAP}; until then nothing is known of how the answers have changed."
+        return (
+            f"Look at the labels first: {MAP}. Until then nothing is known of how the answers have changed."
+        )
     missing = found["columns"]["missing"]
     if missing:
         return f"Supply {listed(missing, NAMED)}, or map a column to it with column_map: the source relies on it."

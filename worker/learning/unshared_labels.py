@@ -11,21 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.modeling.model import Label
-from worker.learning.labels import label_text
+from worker.learning.labels import MAP, label_text
 from worker.learning.wording import listed, points, quantity
 
 #: Labels that a sentence names, and how many letters of each.
 _NAMED = 5
 _LONGEST = 40
 
-#: What to do.
-MAP = "say which is which with label_map (`--label theirs=ours` of `graft fine-tune`)"
-
 
 def warning(target: Sequence[Label], source: Sequence[Label]) -> str:
     """The job's warning."""
     told = f"the target's labels ({_named(target)}) are all unknown to the source, which has {_named(source)}"
-    return f"{told}; if they mean the same, {MAP}"
+    return f"{told}; {MAP}"
 
 
 def retold(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +53,7 @@ def _headline(report: Mapping[str, Any]) -> str:
 
 
 def _advice(report: Mapping[str, Any]) -> str:
-    told = f"If they mean the same, fine-tune again and {MAP}."
+    told = f"Map the labels and fine-tune again: {MAP}."
     if report["verdict"] == "negative_transfer":
         return f"{told} Do not use this version; an alias moves here only with force: true."
     return f"{told} If they are labels of their own, compare this version with training from scratch alone."
