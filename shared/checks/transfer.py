@@ -157,5 +157,5 @@ def _fits(
             sentence = f"the dataset has none of the model's columns: {some(wanted)}. {correspondence.MAP}"
             checks.wrong("/dataset", sentence)
         elif strict := [name for name in missing if not wanted[name].get("nullable", True)]:
-            sentence = f"the dataset lacks {some(strict)}, and the model was trained with missing: fail. {correspondence.MAP}"
-            checks.wrong("/dataset", sentence)
+            sentence = f"the dataset lacks {some(strict)}, and the model was trained with missing: fail"
+            checks.wrong("/dataset", f"{sentence}. {correspondence.MAP}")

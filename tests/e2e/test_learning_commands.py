@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
@@ -24,6 +25,19 @@ def shell(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Shel
     for name, table in made.items():
         pa.csv.write_csv(table, folder / f"{name}.csv")
     return Shell(stack.url, folder)
+
+
+def _customers(rows: int, seed: int) -> pa.Table:
+    random = np.random.RandomState(seed)
+    age, spend = random.normal(45, 12, rows), random.normal(60, 20, rows)
+    left = age / 12 - spend / 20 + random.normal(size=rows) > 0.75
+    return pa.table({"age": age, "monthly_spend": spend, "churned": left})
+
+
+@pytest.fixture(scope="module")
+def churn(shell: Shell) -> str:
+    shell.graft("train", "north.csv", "--target", "churned", "--name", "cli-churn", "--watch")
+    return "cli-churn"
 
 
 @pytest.mark.parametrize(("table", "kind"), [("sugar", "linear_regression"), ("iris", "logistic_regression")])

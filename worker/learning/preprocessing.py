@@ -23,6 +23,7 @@ from shared.modeling.encoder import (
     TimeColumn,
     missing_values,
 )
+from worker.learning import written_dates
 
 #: Text columns keep this many categories, the most frequent ones.
 MAX_CATEGORIES = 100
@@ -84,6 +85,12 @@ def _fit_categories(values: Any, name: str, warn: Warn) -> CategoryColumn:
         warn(
             f"the column {name!r} has {len(counts)} distinct texts; the {MAX_CATEGORIES} most frequent "
             "become features, the others share one"
+        )
+    words = [word for word, _ in kept]
+    if written_dates.look_like_dates(words):
+        form = written_dates.form(words[0])
+        warn(
+            f"the column {name!r} is taken as text, though it looks like dates ({form}); {written_dates.WANTED}"
         )
     other = sum(count for _, count in rest)
     return CategoryColumn(

@@ -12,10 +12,10 @@ from typing import Any
 from shared.contracts.kinds import Task
 from shared.contracts.tables import Column, ColumnType
 from shared.errors import InvalidInput
-from shared.modeling.alignment import align
-from shared.modeling.columns import Table
+from shared.modeling.alignment import Alignment, align
+from shared.modeling.columns import Table, column
 from shared.modeling.model import Label, Model
-from worker.learning import unshared_labels
+from worker.learning import unshared_labels, written_dates
 from worker.learning.data import Labelled, labelled
 from worker.learning.labels import with_labels_of
 
@@ -143,7 +143,7 @@ def align_columns(
         "extra": [name for name in described if name not in types],
         "mapped": dict(renames.columns),
     }
-    _say(report, warn)
+    _say(report, _forms(features, aligned), warn)
     features_there = tuple(
         Column(name=name, type=kind, nulls=aligned.table.column(name).null_count)
         for name, kind in types.items()
@@ -170,11 +170,24 @@ def _check(reference: Reference, missing: tuple[str, ...]) -> None:
         raise InvalidInput(sentence, code="missing_values")
 
 
-def _say(report: dict[str, Any], warn: Warn) -> None:
+def _forms(table: Table, aligned: Alignment) -> dict[str, str]:
+    """Column → how its first text is written that is no date, where dates are wanted."""
+    wanted = {
+        item.column
+        for item in aligned.mistyped
+        if item.found == "string" and item.expected in ("date", "datetime")
+    }
+    first = {cell.column: cell.row for cell in reversed(aligned.bad) if cell.column in wanted}
+    return {name: written_dates.form(str(column(table, name)[row])) for name, row in first.items()}
+
+
+def _say(report: dict[str, Any], forms: Mapping[str, str], warn: Warn) -> None:
     if report["missing"]:
         warn(f"columns that the target lacks are imputed: {', '.join(report['missing'][:20])}")
     if report["extra"]:
         warn(f"columns that the source does not know are ignored: {', '.join(report['extra'][:20])}")
     for item in report["mistyped"]:
         lost = f"; {item['bad_cells']} cells could not be and are imputed" if item["bad_cells"] else ""
+        if form := forms.get(item["column"]):
+            lost += f", such as one that is written {form}; {written_dates.WANTED}"
         warn(f"the column {item['column']!r} is {item['found']}, cast to {item['expected']}{lost}")
