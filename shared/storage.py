@@ -37,6 +37,8 @@ _RANGE_BYTES = 16 * 2**20
 _RANGES_AT_ONCE = 4
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _DENIED = {"403", "AccessDenied"}
+_MISNAMED = {"400", "InvalidURI", "KeyTooLongError", "XMinioInvalidObjectName"}
+"""What stores say of a key that they cannot have; to a HEAD no more than the status."""
 _METHODS = {
     "put": "PutObject",
     "get": "GetObject",
@@ -290,6 +292,8 @@ class ObjectStore:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in _MISSING:
                 raise NotFound(f"the store has no {what}", code="object_not_found") from error
+            if code in _MISNAMED:
+                raise InvalidInput(f"the store takes no object named {what}", code="bad_uri") from error
             self._on_trouble(Trouble("store", operation, code))
             if code in _DENIED:
                 raise Temporary(
@@ -324,7 +328,8 @@ def allowed_bucket(uri: str, allowed: tuple[str, ...], *, pointer: str) -> tuple
             pointer, f"the bucket {bucket} is not one that may be used here", code="bucket_not_allowed"
         )
     parts = key.split("/")
-    if any(part in {".", ".."} for part in parts) or "" in parts[:-1]:
+    # Some stores take a backslash for a slash.
+    if any(part in {".", ".."} for part in key.replace("\\", "/").split("/")) or "" in parts[:-1]:
         raise InvalidInput.at(pointer, "a key may not hold . or .. or nothing as a part", code="bad_uri")
     if any(unicodedata.category(letter) == "Cc" for letter in key):
         raise InvalidInput.at(pointer, "a key may not hold control characters", code="bad_uri")

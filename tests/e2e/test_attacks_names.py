@@ -170,14 +170,14 @@ URIS = [
     f"s3://{USER_BUCKET}/" + "x" * 2_000,
     "",
     f"s3://{USER_BUCKET}//elsewhere/key.csv",
+    f"s3://{USER_BUCKET}/..\\elsewhere\\key.csv",
     f"s3://{USER_BUCKET}/%2e%2e/elsewhere/key.csv",
     f"s3://{USER_BUCKET}/%252e%252e/elsewhere/key.csv",
     f"s3://{USER_BUCKET}/..%2felsewhere/key.csv",
-    f"s3://{USER_BUCKET}/..\\elsewhere\\key.csv",
     f"s3://{USER_BUCKET}/..;/elsewhere/key.csv",
 ]
 #: A key that is odd, and lies in the bucket all the same: for an output as good as another.
-ODD = frozenset(URIS[-5:])
+ODD = frozenset(URIS[-4:])
 
 
 @pytest.mark.parametrize("uri", URIS)

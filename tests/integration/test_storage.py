@@ -79,6 +79,12 @@ def test_a_store_that_is_away_is_a_temporary_error(tmp_path: Path) -> None:
             objects.check()
 
 
+def test_a_name_that_the_store_cannot_have_is_bad_input_and_not_tried_again(objects: ObjectStore) -> None:
+    with pytest.raises(InvalidInput, match="takes no object named") as refused:
+        objects.put_bytes("é" * 600, b"longer than the 1,024 bytes of S3")
+    assert refused.value.code == "bad_uri"
+
+
 def test_a_wrong_secret_is_refused_by_the_store(services: Services) -> None:
     settings = services.settings
     client = storage.connect(
@@ -92,7 +98,9 @@ def test_a_wrong_secret_is_refused_by_the_store(services: Services) -> None:
     assert refused.value.code in {"storage_denied", "storage_unavailable"}
 
 
-@pytest.mark.parametrize("uri", ["s3://other/x", "s3://lake/../x", "s3://lake/a/./b", "s3://lake/a/.."])
+@pytest.mark.parametrize(
+    "uri", ["s3://other/x", "s3://lake/../x", "s3://lake/a/./b", "s3://lake/a/..", "s3://lake/..\\x"]
+)
 def test_a_uri_outside_what_is_allowed_is_refused(uri: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         storage.allowed_bucket(uri, ("lake",), pointer="/uri")
