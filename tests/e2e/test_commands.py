@@ -181,10 +181,11 @@ def test_a_model_that_was_tuned_on_other_names_goes_on_with_such_tables(shell: S
     shell.graft("predict", *table, *maps[:2], "-o", "theirs-scored.parquet")
     scored = pa.parquet.read_table(shell.folder / "theirs-scored.parquet")
     assert scored.schema.names[:66] == [*theirs.schema.names, "prediction"]
-    right = [f"Ziffer {digit}" for digit in scored["prediction"].to_pylist()] == words.to_pylist()
+    right = [f"Ziffer {digit}" for digit in scored["prediction"].to_pylist()]
+    share = sum(map(str.__eq__, right, words.to_pylist())) / len(right)
     measured = shell.json("evaluate", *table, *maps, "--watch")
     assert measured["result"]["report"]["columns"]["mapped"] == {"ecke": "pixel_0_0"}
-    assert (measured["result"]["metrics"]["accuracy"] == 1) == right
+    assert measured["result"]["metrics"]["accuracy"] == pytest.approx(share)
     shifted = shell.json("shift-report", *table, *maps, "--watch")
     assert shifted["result"]["report"]["columns"]["missing"] == []
     nightly = ("--cron", "30 2 * * *", "--predict", "cli-theirs", "--input", "theirs.parquet", *maps[:2])
