@@ -80,13 +80,19 @@ def install(app: APIFlask) -> None:
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
-        detail = error.description or HTTPStatus(status).phrase
-        return respond(status, _CODES.get(status, "http_error"), detail, headers=headers)
+        return respond(status, _CODES.get(status, "http_error"), _told(error), headers=headers)
 
     @app.errorhandler(Exception)
     def defect(error: Exception) -> Response:
         log.error("request_crashed", exc_info=error)
         return respond(500, "internal_error", "an error of Graft's own; its log has it under this request id")
+
+
+def _told(error: HTTPException) -> str:
+    """What an error of Flask's says; werkzeug's own words for a wrong path speak of typing and reloading."""
+    if error.code == HTTPStatus.NOT_FOUND:
+        return "there is nothing at this path; /openapi.json lists what there is"
+    return error.description or HTTPStatus(error.code or 500).phrase
 
 
 def respond(

@@ -15,7 +15,8 @@ _HERE, _WORK, _LOOK = "This machine", "Learn and predict", "Look and manage"
 app = typer.Typer(
     name="graft",
     help="Asynchronous jobs for machine learning, with transfer learning that says whether it helped.",
-    epilog="Exit codes: 0 done, 1 refused, 2 bad input, 3 not reached, 4 the job failed or was cancelled.",
+    epilog="Exit codes: 0 done, 1 refused, 2 bad input, 3 not reached, 4 the job failed or was cancelled, "
+    "130 Ctrl-C: a job that was waited for goes on.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # they would show credentials
 )

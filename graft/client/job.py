@@ -142,12 +142,13 @@ class Job:
         if self.status is JobState.FAILED:
             error = self.error
             code, message = (error.code, error.message) if error else ("", "no reason is known")
+            retryable = error is not None and error.retryable
             raise errors.JobFailed(
                 f"{self.id} failed: {message} ({code})",
-                "job.logs() tells more; job.retry() submits it again",
+                f"job.logs() tells more{'; job.retry() submits it again' if retryable else ''}",
                 job=self,
                 code=code,
-                retryable=error is not None and error.retryable,
+                retryable=retryable,
             )
         if self.status is JobState.CANCELLED:
             raise errors.JobCancelled(f"{self.id} was cancelled", "job.retry() submits it again", job=self)

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from graft.commands.showing import clean, duration, show_fields, show_json
-from graft.commands.telling import JOB_FAILED, say
-from graft.commands.verdicts import gain
+from graft.commands.telling import INTERRUPTED, JOB_FAILED, say
+from graft.commands.verdicts import gain, show_ranking, show_shift
 from shared.states import JobState
 
 if TYPE_CHECKING:
@@ -49,10 +49,21 @@ def followed(job: Job, *, watch: bool, as_json: bool) -> None:
         raise typer.Exit(JOB_FAILED)
 
 
-def finish(job: Job) -> Job:
-    """Wait for its end, with a live line on standard error if that is a terminal."""
+def finish(*jobs: Job) -> None:
+    """Wait for their ends, with a live line on standard error if that is a terminal. Ctrl-C ends the waiting alone."""
     console = Console(stderr=True)
-    return job.wait(progress=console if console.is_terminal else False, check=False)
+    try:
+        for job in jobs:
+            if not job.has_ended:
+                say(f"waiting for {job.id}")
+                job.wait(progress=console if console.is_terminal else False, check=False)
+    except KeyboardInterrupt:
+        for job in jobs:
+            if not job.has_ended:
+                say(
+                    f"{job.id} goes on: `graft jobs wait {job.id}` waits again, `graft jobs cancel {job.id}` stops it"
+                )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def show_outcome(job: Job) -> None:
@@ -63,10 +74,17 @@ def show_outcome(job: Job) -> None:
     say(f"{job.type} {job.status}{took}   {job.id}")
     if record.error:
         say(f"  {clean(record.error.message)} ({record.error.code})")
-        say(f"  `graft jobs logs {job.id}` tells more; `graft jobs retry {job.id}` submits it again")
+        again = f"; `graft jobs retry {job.id}` submits it again" if record.error.retryable else ""
+        say(f"  `graft jobs logs {job.id}` tells more{again}")
     for warning in record.warnings:
         say(f"  warning: {clean(warning)}")
-    if record.status is JobState.SUCCEEDED:
+    if record.status is not JobState.SUCCEEDED:
+        return
+    if job.report and job.type == "shift_report":
+        show_shift(job.report)
+    elif job.report and job.type == "rank_sources":
+        show_ranking(job.report)
+    else:
         result = record.result or {}
         show_fields(
             {

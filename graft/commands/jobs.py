@@ -86,7 +86,8 @@ def wait(
 ) -> None:
     """Stay until the jobs have ended. Exit code 4 if one of them has not succeeded."""
     with connected() as client:
-        ended = [finish(client.jobs.get(job_id)) for job_id in job_ids]
+        ended = [client.jobs.get(job_id) for job_id in job_ids]
+        finish(*ended)
         if as_json:
             show_json([job.record for job in ended] if len(ended) > 1 else ended[0].record)
         else:

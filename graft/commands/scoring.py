@@ -80,7 +80,8 @@ def predict(
         if output is None:
             followed(job, watch=watch, as_json=as_json)
             return
-        if finish(job).status is not JobState.SUCCEEDED:
+        finish(job)
+        if job.status is not JobState.SUCCEEDED:
             show_outcome(job)
             raise typer.Exit(JOB_FAILED)
         paths = [str(path) for path in job.outputs.download(output)]

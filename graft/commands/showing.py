@@ -55,6 +55,8 @@ def show_table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, empty:
 def show_fields(fields: Mapping[str, object]) -> None:
     """One line a field; those that are None are left out."""
     lines = [[name, cell(value)] for name, value in fields.items() if value is not None]
+    if not lines:
+        return
     if sys.stdout.isatty():
         table = Table.grid(padding=(0, 2, 0, 0))
         for name, text in lines:

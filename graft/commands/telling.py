@@ -1,10 +1,11 @@
 """How commands talk: results to standard output, all else to standard error, and an exit code that says what happened.
 
-0  done
-1  the API refused: unknown, not allowed, not as things are
-2  bad input: an option, a setting, a file, or a field that the API finds bad
-3  the API cannot be reached, or cannot answer now
-4  the job that was waited for failed or was cancelled
+  0  done
+  1  the API refused: unknown, not allowed, not as things are
+  2  bad input: an option, a setting, a file, or a field that the API finds bad
+  3  the API cannot be reached, or cannot answer now
+  4  the job that was waited for failed or was cancelled
+130  Ctrl-C; a job that was waited for goes on
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from graft.client import Client, GraftError
 
 REFUSED, BAD_INPUT, UNREACHABLE, JOB_FAILED = 1, 2, 3, 4
+INTERRUPTED = 130
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The report of a fine-tune, in the words that it has itself (docs/report.md), as far as a terminal shows it."""
+"""Reports in the words that they have themselves (docs/report.md, docs/transfer.md), as a terminal shows them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTS = ("labels_needed", "shift", "explanation", "forgetting")
 
 
 def show_report(report: Mapping[str, Any]) -> None:
-    """Verdict and gain, the models beside one another, the candidates, and what each part says and advises."""
+    """Of a fine-tune: verdict and gain, the models and candidates, and what each part says and advises."""
     words, metric = report.get("summary") or {}, report["metric"]
     show_text(f"{report['verdict']}: {words.get('headline', '')}")
     show_text(f"gain: {gain(report)}")
@@ -38,12 +38,41 @@ def show_report(report: Mapping[str, Any]) -> None:
         show_text(advice)
 
 
+def show_shift(report: Mapping[str, Any]) -> None:
+    """Of a shift report: what differs and what to do about it, then a sentence on each part."""
+    show_text(f"{report['sentence']} {report['advice']}")
+    typer.echo()
+    for sentence in report["sentences"].values():
+        show_text(sentence)
+
+
+def show_ranking(report: Mapping[str, Any]) -> None:
+    """Of rank_sources: where to start, the models beside one another, and those that could not be tried."""
+    show_text(report["sentence"])
+    typer.echo()
+    heads = (f"{report['metric']} on these rows", "as it is", "corrected", "fine-tuned", "behind the first")
+    show_table(heads, [_standing(entry) for entry in report["ranking"]], empty="")
+    for one in report.get("left_out") or ():
+        show_text(f"left out: {one['model']}: {one['reason']}")
+
+
 def gain(report: Mapping[str, Any]) -> str:
     """In points, over which baseline, with its interval."""
     found = report["gain"]
     value, low, high = (f"{100 * found[name]:+.1f}" for name in ("value", "low", "high"))
     over = _MODELS.get(found["over"], found["over"])
     return f"{value} points over {over} ({100 * found['confidence']:.0f} % interval {low} to {high})"
+
+
+def _standing(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    model, behind = entry["model"], entry["behind"]
+    scores = [(entry[way] or {}).get("score") for way in ("own", "stacked", "fine_tuned")]
+    return (
+        f"{model['name']}:{model['version']}",
+        *(None if score is None else f"{score:.3f}" for score in scores),
+        behind
+        and f"{100 * behind['value']:.1f} points ({100 * behind['low']:.1f} to {100 * behind['high']:.1f})",
+    )
 
 
 def _strategies(candidates: Iterable[Mapping[str, Any]]) -> list[tuple[object, ...]]:

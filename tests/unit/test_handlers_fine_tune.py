@@ -152,6 +152,41 @@ def test_labels_are_renamed_and_the_report_says_so(tmp_path, source):
     assert unmapped["source_only"]["accuracy"] < 0.5
 
 
+def test_a_target_that_shares_no_label_is_told_to_map_them_and_not_that_it_gained(tmp_path):
+    source_files = parquet_files(tmp_path / "source", named(*blobs(150)))
+    source = trained(tmp_path / "trained", named(*blobs(150)))
+    context = Recorder()
+    german = named(*blobs(60, seed=5), ("Katze", "Hund", "Eule"))
+    outcome = tuned(
+        tmp_path / "unmapped", source, german, context, source_files=source_files, made_by=train_spec()
+    )
+    report = outcome.result["report"]
+    (warning,) = context.warnings
+    assert "Eule, Hund and Katze" in warning
+    assert "cat, dog and owl" in warning
+    assert report["labels"]["new"] == ["Eule", "Hund", "Katze"]
+    assert report["source_only"]["accuracy"] == 0, "numbers stay as they are"
+    summary, shift = report["summary"], report["shift"]
+    assert summary["headline"].startswith("Source and target share no label")
+    for told in (warning, summary["advice"], shift["advice"]):
+        assert "label_map" in told
+        assert "--label theirs=ours" in told
+    assert "never right" in summary["scores"]["source_only"]
+    assert "forgotten" not in report["forgetting"]["sentence"]
+    assert "Label no more rows" in report["labels_needed"]["advice"]
+    assert "share none" in shift["sentence"]
+    assert "says nothing" in shift["sentences"]["source_loss"]
+    assert "cannot be compared" in shift["sentences"]["label_shift"]
+
+
+def test_one_label_in_common_is_enough_to_compare_with_the_source(tmp_path, source):
+    context = Recorder()
+    partly = named(*blobs(60, seed=5), ("Katze", "Hund", "owl"))
+    report = tuned(tmp_path, source, partly, context).result["report"]
+    assert not any("label_map" in told for told in (*context.warnings, report["summary"]["headline"]))
+    assert "share none" not in report["shift"]["sentence"]
+
+
 def test_a_label_map_also_brings_numbers_to_words(tmp_path, source):
     table = table_of(*blobs(60, seed=5))
     report = tuned(tmp_path, source, table, label_map={"0": "cat", "1": "dog", "2": "owl"}).result["report"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from worker.learning import unshared_labels
 from worker.learning.assessment import Assessment
 from worker.learning.data import Labelled
 from worker.learning.estimators import Hooks
@@ -61,7 +62,8 @@ def transfer_report(found: FineTune, on_step: OnStep) -> dict[str, Any]:
         on_step(number, len(parts))
         report[name] = made()
     on_step(len(parts), len(parts))
-    return report | {"source_rows": dict(found.about_source), "summary": of_report(report)}
+    report |= {"source_rows": dict(found.about_source), "summary": of_report(report)}
+    return unshared_labels.retold(report) if found.target.shares_no_label else report
 
 
 def measured(found: FineTune) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from worker.learning.unshared_labels import MAP
 from worker.learning.wording import amount, listed, percent, points, quantity, signed
 
 #: Columns that a sentence names.
@@ -18,7 +19,7 @@ def of_shift(found: Mapping[str, Any]) -> dict[str, Any]:
             "domain_classifier": _domain(found["domain_classifier"]),
             "features": _features(found["features"]),
             "label_shift": _labels(found["label_shift"]),
-            "source_loss": _source(found["source_loss"]),
+            "source_loss": _source(found["source_loss"], found["label_shift"]),
             "unseen_categories": _unseen(found["unseen_categories"], found["rows"]["target"]),
             "columns": _columns(found["columns"]),
         },
@@ -36,7 +37,9 @@ def _headline(found: Mapping[str, Any]) -> str:
         seen.append(
             f"the inputs ({quantity(len(shifted), 'column')})" if shifted else "the inputs as a whole"
         )
-    if labels:
+    if share_no_label(found["label_shift"]):
+        seen.append("the labels, of which they share none")
+    elif labels:
         seen.append("the labels' shares" if "labels" in found["label_shift"] else "the amounts")
     if seen:
         return f"Source and target differ in {listed(seen)}."
@@ -46,6 +49,8 @@ def _headline(found: Mapping[str, Any]) -> str:
 
 
 def _advice(found: Mapping[str, Any]) -> str:
+    if share_no_label(found["label_shift"]):
+        return f"If the labels mean the same, {MAP}; until then nothing is known of how the answers have changed."
     missing = found["columns"]["missing"]
     if missing:
         return f"Supply {listed(missing, NAMED)}, or map a column to it with column_map: the source relies on it."
@@ -64,6 +69,13 @@ def _advice(found: Mapping[str, Any]) -> str:
     if _lost(found["source_loss"]):
         return "The source does worse though its inputs look alike: the same inputs now mean other answers. Fine-tune."
     return "The source can be expected to hold here; fine-tune only if the report shows a gain."
+
+
+def share_no_label(found: Mapping[str, Any]) -> bool:
+    """Whether all of the target's labels are strange to the source, by a `label_shift`."""
+    return bool(found.get("labels")) and not any(
+        item["source"] and item["target"] for item in found["labels"]
+    )
 
 
 def _domain(found: Mapping[str, Any]) -> str:
@@ -97,6 +109,8 @@ def _labels(found: Mapping[str, Any]) -> str:
         here, there = found["source"]["mean"], found["target"]["mean"]
         verdict = "differ" if found["shifted"] else "do not differ beyond chance"
         return f"The amounts {verdict}: on average {amount(here)} in the source and {amount(there)} in the target."
+    if share_no_label(found):
+        return "No label of the target is one of the source's, so their shares cannot be compared."
     distance = percent(found["distance"])
     if not found["shifted"]:
         return f"The labels' shares do not differ beyond chance ({distance} of the rows)."
@@ -105,9 +119,11 @@ def _labels(found: Mapping[str, Any]) -> str:
     return f"The labels' shares differ for {distance} of the rows, {moved}."
 
 
-def _source(found: Mapping[str, Any] | None) -> str:
+def _source(found: Mapping[str, Any] | None, labels: Mapping[str, Any]) -> str:
     if found is None or found["on_target"] is None:
         return "How the source does on the target is not known."
+    if share_no_label(labels):
+        return "The source has none of the target's labels to give, so its score on the target says nothing."
     here, there = found["on_source"], found["on_target"]
     told = f"The source as it is reaches {found['metric']} {points(there)} on {quantity(found['n_test'], 'target row')}"
     if here is None:

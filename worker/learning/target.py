@@ -15,6 +15,7 @@ from shared.errors import InvalidInput
 from shared.modeling.alignment import align
 from shared.modeling.columns import Table
 from shared.modeling.model import Label, Model
+from worker.learning import unshared_labels
 from worker.learning.data import Labelled, labelled
 from worker.learning.labels import with_labels_of
 
@@ -80,6 +81,11 @@ class Target:
     columns: dict[str, Any]
     labels: dict[str, Any] | None
 
+    @property
+    def shares_no_label(self) -> bool:
+        """Whether the source knows none of these labels, as where they are only written otherwise."""
+        return self.labels is not None and len(self.labels["new"]) == len(self.data.classes)
+
 
 def needed_columns(
     wanted: Collection[str], columns: Sequence[Column], target: str | None, renames: Renames
@@ -112,7 +118,10 @@ def align_target(
     if data.task == "regression":
         return Target(data, aligned.absent, aligned.report, None)
     data = with_labels_of(reference.classes, data, renames.labels)
-    return Target(data, aligned.absent, aligned.report, _labels(reference, data, renames))
+    found = Target(data, aligned.absent, aligned.report, _labels(reference, data, renames))
+    if found.shares_no_label:
+        warn(unshared_labels.warning(data.classes, reference.classes))
+    return found
 
 
 def align_columns(

@@ -1,0 +1,145 @@
+"""`graft`: what it says of a job that is waited for, has ended, or is left alone."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv
+import pytest
+
+from graft.demo import write_tables
+from tests.e2e import tables
+from tests.e2e.conftest import OPERATORS_KEY, RunningStack
+from tests.e2e.test_commands import JOB_FAILED, Shell
+from tests.support.visitor import Visitor
+
+INTERRUPTED = 130
+LONG = (
+    "--model",
+    "nn",
+    "--set",
+    "epochs=100000",
+    "--set",
+    "learning_rate=1e-6",
+    "--set",
+    "hidden_layers=256,128",
+)
+
+
+@pytest.fixture(scope="module")
+def shell(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    folder = tmp_path_factory.mktemp("outcomes")
+    write_tables(folder)
+    pyarrow.csv.write_csv(tables.mixed(300), folder / "north.csv")
+    pyarrow.csv.write_csv(tables.mixed(200, seed=1), folder / "south.csv")
+    return Shell(stack.url, folder)
+
+
+@pytest.fixture(scope="module")
+def trained(shell: Shell) -> str:
+    shell.graft("train", "north.csv", "--target", "label", "--name", "outcome", "--watch")
+    return "outcome"
+
+
+def in_terminal(shell: Shell, *arguments: object) -> str:
+    """What a command prints on standard output where that is a terminal of 200 columns."""
+    main, its = pty.openpty()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
+    env |= {"GRAFT_URL": shell.url, "GRAFT_API_KEY": OPERATORS_KEY, "COLUMNS": "200", "TERM": "dumb"}
+    command = [sys.executable, "-m", "graft", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=shell.folder, env=env, stdout=its, stderr=subprocess.PIPE) as running:
+        os.close(its)
+        printed = b""
+        try:
+            while chunk := os.read(main, 1 << 16):
+                printed += chunk
+        except OSError:  # Linux says so that the other end is closed
+            pass
+        finally:
+            os.close(main)
+        assert running.wait(timeout=60) == 0
+    return printed.decode()
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_shift_report_is_told_in_its_own_sentences(shell: Shell, trained: str, stack: RunningStack) -> None:
+    done = shell.graft("shift-report", trained, "south.csv", "--target", "label", "--watch")
+    job = next(word for word in done.stderr.split() if word.startswith("job_"))
+    report = shell.json("jobs", "show", job)["result"]["report"]
+    told = [report["sentence"], report["advice"], *report["sentences"].values()]
+    seen = (
+        done.stdout,
+        shell.graft("jobs", "show", job).stdout,
+        shell.graft("jobs", "wait", job).stdout,
+        in_terminal(shell, "jobs", "wait", job),
+    )
+    for text in seen:
+        assert [sentence for sentence in told if words(sentence) not in words(text)] == []
+    with Visitor(stack.url, OPERATORS_KEY) as visitor:
+        page = visitor.page(f"/jobs/{job}").partition("<details>")[0]
+    assert [sentence for sentence in told if escaped(sentence) not in page] == []
+
+
+def escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("'", "&#39;").replace(">", "&gt;").replace("<", "&lt;")
+
+
+def test_sources_are_ranked_in_a_table(shell: Shell, trained: str, stack: RunningStack) -> None:
+    shell.graft(
+        "train", "south.csv", "--target", "label", "--name", "outcome-tree", "--model", "forest", "-w"
+    )
+    asked = ("rank-sources", "south.csv", "--target", "label", "--candidate", trained)
+    done = shell.graft(*asked, "--candidate", "outcome-tree", "--watch")
+    job = next(word for word in done.stderr.split() if word.startswith("job_"))
+    report = shell.json("jobs", "show", job)["result"]["report"]
+    best = report["ranking"][0]
+    for text in (done.stdout, in_terminal(shell, "jobs", "wait", job)):
+        assert words(report["sentence"]) in words(text)
+        row = next(line for line in text.splitlines() if line.startswith(f"{best['model']['name']}:"))
+        assert row.split()[1:4] == [f"{best[way]['score']:.3f}" for way in ("own", "stacked", "fine_tuned")]
+    with Visitor(stack.url, OPERATORS_KEY) as visitor:
+        assert f">{best['model']['name']}:{best['model']['version']}</a>" in visitor.page(f"/jobs/{job}")
+
+
+def test_only_what_may_go_better_is_offered_again(shell: Shell) -> None:
+    (shell.folder / "one.csv").write_text("x,y\n" + "1,a\n" * 20)
+    failed = shell.graft("train", "one.csv", "--target", "y", "--name", "o", "-w", code=JOB_FAILED).stderr
+    assert "graft jobs logs" in failed
+    assert "retry" not in failed
+
+
+def test_ctrl_c_leaves_the_job_alone_and_says_how_to_get_back_to_it(shell: Shell) -> None:
+    job = shell.graft("train", "upright.csv", "--target", "digit", "--name", "o-long", *LONG).stdout.strip()
+    try:
+        with waiting(shell, "jobs", "wait", job) as running:
+            assert running.stderr is not None
+            assert job in running.stderr.readline()
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=60)
+        assert running.returncode == INTERRUPTED
+        assert f"{job} goes on" in said
+        assert f"graft jobs wait {job}" in said
+        assert f"graft jobs cancel {job}" in said
+        assert "Traceback" not in said
+        assert shell.json("jobs", "show", job)["status"] in {"queued", "running"}
+    finally:
+        shell.graft("jobs", "cancel", job)
+
+
+def waiting(shell: Shell, *arguments: object) -> subprocess.Popen[str]:
+    """The command, at work, with pipes for what it says."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
+    env |= {"GRAFT_URL": shell.url, "GRAFT_API_KEY": OPERATORS_KEY}
+    command: Any = [sys.executable, "-m", "graft", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=Path(shell.folder), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
