@@ -15,7 +15,7 @@ from api.auth import asking, needs, project
 from api.parameters import StreamQuery, page
 from api.preconditions import condition, tagged, unchanged
 from api.wiring import services
-from shared.contracts.base import NAME_PATTERN, Page
+from shared.contracts.base import NAME_PATTERN, NAME_RULE, Page
 from shared.contracts.models import Alias, AliasBody, AliasChange, AliasChangePage
 from shared.errors import InvalidInput
 
@@ -94,5 +94,5 @@ def _answer(alias: Alias, revision: str) -> Response:
 
 def checked(alias: str) -> str:
     if not re.fullmatch(NAME_PATTERN, alias):
-        raise InvalidInput.at("/alias", f"should match {NAME_PATTERN}")
+        raise InvalidInput.at("/alias", NAME_RULE)
     return alias

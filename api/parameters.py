@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.contracts.base import NAME_PATTERN, Item, Page
 from shared.contracts.jobs import JobType
-from shared.contracts.specs import Task
+from shared.contracts.kinds import Task
 
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
 T = TypeVar("T")

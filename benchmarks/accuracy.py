@@ -29,7 +29,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
-from shared.contracts.specs import EstimatorSpec, PreprocessingSpec, Task
+from shared.contracts.kinds import Task
+from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
 from shared.contracts.tables import Column
 from worker.learning.data import labelled
 from worker.learning.estimators import fit_model

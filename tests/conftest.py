@@ -11,12 +11,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from graft.stack import Endpoint, RunningServer, object_store_endpoint, start_object_store, start_redis
 from shared import services as composition
 from shared.config import Settings
 from shared.services import Services
+
+# How long an example takes tells how busy the machine is.
+hypothesis.settings.register_profile("graft", deadline=None)
+hypothesis.settings.load_profile("graft")
 
 Store = RunningServer | Endpoint
 

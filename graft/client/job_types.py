@@ -34,7 +34,7 @@ class JobTypes:
         *,
         target: str,
         name: str,
-        estimator: Estimator = "logistic_regression",
+        estimator: Estimator = "auto",
         features: Sequence[str] | None = None,
         task: Task | None = None,
         preprocessing: Mapping[str, Any] | None = None,
@@ -46,7 +46,8 @@ class JobTypes:
     ) -> Job:
         """Fit a model on a table and publish it as the next version of `name`.
 
-        target: the column to predict. features: every other column if left out. What is left out has the API's default.
+        target: the column to predict. features: every other column if left out. estimator: `auto` is logistic for
+        classes, linear for numbers. What is left out has the API's default.
         """
         return self._submit(
             "train",

@@ -29,10 +29,11 @@ def train(
     model: Annotated[
         str,
         typer.Option(
-            help="The kind of model: logistic, linear, svm, neural-network, forest, boosting.",
+            help="The kind of model: logistic, linear, svm, neural-network, forest, boosting; auto is logistic for "
+            "classes and linear for numbers.",
             autocompletion=options.kinds,
         ),
-    ] = "logistic",
+    ] = "auto",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting of the model: epochs=50, hidden_layers=64,32; several times."),

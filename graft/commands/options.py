@@ -17,10 +17,10 @@ _LONGEST_SECONDS = 100 * 366 * 86_400
 
 if TYPE_CHECKING:
     from graft.client.submitting import JobOptions
-    from shared.contracts.specs import Kind
+    from shared.contracts.kinds import ChosenKind
 
 #: What people call the kinds of estimators, besides their names.
-_NICKNAMES: dict[str, Kind] = {
+_NICKNAMES: dict[str, ChosenKind] = {
     "logistic": "logistic_regression",
     "linear": "linear_regression",
     "nn": "neural_network",
@@ -62,23 +62,23 @@ def duration(text: str, option: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def kind(text: str) -> Kind:
+def kind(text: str) -> ChosenKind:
     """An estimator's kind, as people may write it. Raises BadParameter."""
-    from shared.contracts.specs import KINDS
+    from shared.contracts.kinds import CHOICES
 
     name = text.strip().lower().replace("-", "_")
     name = _NICKNAMES.get(name, name)
-    for known in KINDS:
+    for known in CHOICES:
         if name == known:
             return known
-    raise typer.BadParameter(f"{text} is no kind of model; these are: {', '.join(KINDS)}")
+    raise typer.BadParameter(f"{text} is no kind of model; these are: {', '.join(CHOICES)}")
 
 
 def kinds(incomplete: str) -> list[str]:
     """Completions of a kind."""
-    from shared.contracts.specs import KINDS
+    from shared.contracts.kinds import CHOICES
 
-    return [name for name in (*KINDS, *_NICKNAMES) if name.startswith(incomplete)]
+    return [name for name in (*CHOICES, *_NICKNAMES) if name.startswith(incomplete)]
 
 
 def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:

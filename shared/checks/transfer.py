@@ -6,8 +6,8 @@ from shared import datasets
 from shared.checks import correspondence
 from shared.checks.base import Checks, name_of, some, types_of
 from shared.contracts.datasets import Dataset
+from shared.contracts.kinds import TREES
 from shared.contracts.models import ModelVersion
-from shared.contracts.specs import TREES
 from shared.contracts.transfer import (
     NEEDS_SOURCE_ROWS,
     NEEDS_WEIGHTS,

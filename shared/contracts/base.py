@@ -17,6 +17,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+NAME_RULE = "should be made of small letters, digits, . _ - (at most 63, a letter or digit first)"
+"""The pattern in words, for whoever has chosen another name."""
 
 _YEARS = (1970, 2199)
 

@@ -16,7 +16,8 @@ MODEL_REF_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}(:[1-9][0-9]{0,8}|@[a-z0-9][a-z0
 RESERVED_MODEL_NAMES = frozenset({"compare"})
 """What `GET /v1/models/{name}` would never reach, for it has a route of its own."""
 
-DatasetId = Annotated[str, StringConstraints(pattern=f"^ds_{ULID_PATTERN}$")]
+DATASET_ID_PATTERN = f"^ds_{ULID_PATTERN}$"
+DatasetId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 ModelRef = Annotated[str, StringConstraints(pattern=MODEL_REF_PATTERN)]
 """`name` (its latest version), `name:3`, or `name@alias`."""

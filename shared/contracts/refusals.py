@@ -6,10 +6,18 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from shared.contracts.base import NAME_PATTERN, NAME_RULE
+from shared.contracts.job_fields import DATASET_ID_PATTERN, MODEL_REF_PATTERN
 from shared.contracts.jobs import JobType
 from shared.errors import FieldError, InvalidInput
 from shared.pointers import pointer, shortened
 
+_RULES = {
+    NAME_PATTERN: NAME_RULE,
+    MODEL_REF_PATTERN: "should be name, name:3 or name@alias, in small letters, digits, . _ -",
+    DATASET_ID_PATTERN: "should be the id of a dataset, as GET /v1/datasets lists them",
+}
+"""What is said of a text that does not match: a regular expression would tell few what to write."""
 _UNION_TAGS = frozenset(get_args(JobType))
 _MOST_ERRORS = 100
 
@@ -31,9 +39,11 @@ def refused(found: list[FieldError]) -> InvalidInput:
 
 
 def _sentence(item: Any) -> str:
-    """pydantic's own message, but where that one repeats the input or speaks of its inner workings."""
+    """pydantic's own message, but where that one repeats the input, speaks of its inner workings or in patterns."""
     if item["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         return f"should be one of {', '.join(sorted(_UNION_TAGS))}"
+    if item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] in _RULES:
+        return _RULES[item["ctx"]["pattern"]]
     return str(item["msg"])
 
 

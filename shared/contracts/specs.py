@@ -1,103 +1,39 @@
-"""What a user may ask of learning: estimators, preprocessing, evaluation.
-
-`SUPPORTED` is the only copy of what each kind of estimator can do. The API refuses what is not in it,
-and the docs and error messages are made from it.
-"""
+"""What a user may ask of learning: estimators, preprocessing, evaluation. What each kind can do is in `kinds`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, Self, get_args
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.base import Body
+from shared.contracts.kinds import (
+    CHOICES,
+    LINEAR,
+    SUPPORTED,
+    ChosenKind,
+    Kind,
+    Loss,
+    Optimizer,
+    Task,
+    supported,
+)
 
-Kind = Literal[
-    "logistic_regression",
-    "svm",
-    "neural_network",
-    "random_forest",
-    "gradient_boosting",
-    "linear_regression",
-]
-Task = Literal["classification", "regression"]
-Loss = Literal[
-    "log_loss",
-    "hinge",
-    "squared_hinge",
-    "gini",
-    "squared_error",
-    "absolute_error",
-    "huber",
-    "epsilon_insensitive",
-    "squared_epsilon_insensitive",
-]
-Optimizer = Literal["gradient_descent", "sgd", "adam", "lbfgs"]
-
-ITERATIVE: tuple[Optimizer, ...] = ("lbfgs", "gradient_descent", "sgd", "adam")
-NON_SMOOTH: tuple[Optimizer, ...] = ("gradient_descent", "sgd", "adam")
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """For one kind: per task and loss the optimizers (the first is the default), and the parameters it takes.
-
-    The first loss of a task is that task's default. Trees have no optimizer to choose.
-    """
-
-    losses: dict[Task, dict[Loss, tuple[Optimizer, ...]]]
-    parameters: frozenset[str]
-
-
-_GRADIENT = frozenset({"optimizer", "epochs", "learning_rate", "alpha"})
-
-SUPPORTED: dict[Kind, Support] = {
-    "logistic_regression": Support({"classification": {"log_loss": ITERATIVE}}, _GRADIENT),
-    "svm": Support(
-        {
-            "classification": {"squared_hinge": ITERATIVE, "hinge": NON_SMOOTH},
-            "regression": {"squared_epsilon_insensitive": ITERATIVE, "epsilon_insensitive": NON_SMOOTH},
-        },
-        _GRADIENT | {"kernel"},
-    ),
-    "linear_regression": Support({"regression": {"squared_error": ITERATIVE, "huber": ITERATIVE}}, _GRADIENT),
-    "neural_network": Support(
-        {
-            "classification": {"log_loss": ("adam", "sgd", "lbfgs", "gradient_descent")},
-            "regression": {
-                "squared_error": ("adam", "sgd", "lbfgs", "gradient_descent"),
-                "huber": ("adam", "sgd", "lbfgs", "gradient_descent"),
-            },
-        },
-        _GRADIENT | {"hidden_layers"},
-    ),
-    "random_forest": Support(
-        {
-            "classification": {"gini": (), "log_loss": ()},
-            "regression": {"squared_error": (), "absolute_error": ()},
-        },
-        frozenset({"n_estimators", "max_depth"}),
-    ),
-    "gradient_boosting": Support(
-        {
-            "classification": {"log_loss": ()},
-            "regression": {"squared_error": (), "absolute_error": ()},
-        },
-        frozenset({"n_estimators", "max_depth", "learning_rate"}),
-    ),
-}
-
-TREES: frozenset[Kind] = frozenset({"random_forest", "gradient_boosting"})
+_LONGEST_GUESSED = 40
 
 LayerWidth = Annotated[int, Field(ge=1, le=4096)]
 
 
 class EstimatorSpec(Body):
-    """Which estimator, and how it is fitted. `null` means the kind's measured default (docs/learning.md)."""
+    """Which estimator, and how it is fitted. `null` means the kind's measured default (docs/learning.md).
 
-    kind: Kind
+    kind: `auto` is logistic_regression for classes and linear_regression for numbers.
+    """
+
+    kind: ChosenKind
     loss: Literal["auto"] | Loss = "auto"
     optimizer: Literal["auto"] | Optimizer = "auto"
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -108,9 +44,22 @@ class EstimatorSpec(Body):
     n_estimators: Annotated[int, Field(ge=1, le=5_000)] | None = None
     max_depth: Annotated[int, Field(ge=1, le=64)] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: object) -> object:
+        """pydantic would say that a setting is extra, and not which there are."""
+        chosen = given.get("kind") if isinstance(given, dict) else None
+        for kind in CHOICES:
+            if isinstance(given, dict) and kind == chosen:
+                settings = {"loss"} | supported(kind).parameters
+                for name in (name for name in given if name not in cls.model_fields):
+                    guess = _meant(str(name), settings)
+                    raise refusal(str(name), f"no such setting{guess} {kind} takes {_listed(settings)}")
+        return given
+
     @model_validator(mode="after")
     def _supported(self) -> Self:
-        support = SUPPORTED[self.kind]
+        support = supported(self.kind)
         for name in (
             "epochs",
             "learning_rate",
@@ -121,7 +70,8 @@ class EstimatorSpec(Body):
             "max_depth",
         ):
             if getattr(self, name) is not None and name not in support.parameters:
-                raise refusal(name, f"{self.kind} takes no {name}; it takes {_listed(support.parameters)}")
+                takes = _listed({"loss"} | support.parameters)
+                raise refusal(name, f"{self.kind} takes no {name}; it takes {takes}{_taken(name, self.kind)}")
         losses = {loss: found for task in support.losses.values() for loss, found in task.items()}
         if self.loss != "auto" and self.loss not in losses:
             raise refusal("loss", f"{self.kind} supports the losses {_listed(losses)}")
@@ -168,16 +118,21 @@ class TransferEvaluation(EvaluationSpec):
         return "cross_validation" if refit and rows < CROSS_VALIDATED_BELOW else "holdout"
 
 
+def kind_for(spec: EstimatorSpec, task: Task) -> Kind:
+    """The kind that `auto` stands for, once the task is known."""
+    return LINEAR[task] if spec.kind == "auto" else spec.kind
+
+
 def resolve(spec: EstimatorSpec, task: Task) -> tuple[Loss, Optimizer | None]:
     """The loss and optimizer that `auto` stands for, once the task is known.
 
     Raises ValueError with a sentence that lists what is supported, if the kind cannot do the task.
     """
-    support = SUPPORTED[spec.kind]
-    losses = support.losses.get(task)
+    kind = kind_for(spec, task)
+    losses = SUPPORTED[kind].losses.get(task)
     if losses is None:
-        kinds = _listed(kind for kind, other in SUPPORTED.items() if task in other.losses)
-        raise ValueError(f"{spec.kind} does not do {task}; these do: {kinds}")
+        kinds = _listed(other for other, support in SUPPORTED.items() if task in support.losses)
+        raise ValueError(f"{kind} does not do {task}; these do: {kinds}")
     loss: Loss
     if spec.loss != "auto":
         loss = spec.loss
@@ -188,7 +143,7 @@ def resolve(spec: EstimatorSpec, task: Task) -> tuple[Loss, Optimizer | None]:
             (name for name, optimizers in losses.items() if spec.optimizer in optimizers), next(iter(losses))
         )
     if loss not in losses:
-        raise ValueError(f"{spec.kind} supports these losses for {task}: {_listed(losses)}")
+        raise ValueError(f"{kind} supports these losses for {task}: {_listed(losses)}")
     optimizers = losses[loss]
     if not optimizers:
         return loss, None
@@ -196,7 +151,7 @@ def resolve(spec: EstimatorSpec, task: Task) -> tuple[Loss, Optimizer | None]:
         return loss, optimizers[0]
     if spec.optimizer not in optimizers:
         allowed = _listed(optimizers, keep_order=True)
-        raise ValueError(f"{spec.kind} with loss {loss} supports the optimizers {allowed}")
+        raise ValueError(f"{kind} with loss {loss} supports the optimizers {allowed}")
     return loss, spec.optimizer
 
 
@@ -208,9 +163,18 @@ def refusal(field: str, sentence: str, *, entry: str = "") -> PydanticCustomErro
     )
 
 
+def _meant(name: str, settings: Iterable[str]) -> str:
+    """Only words of ours are told; the name that was given is not repeated."""
+    close = get_close_matches(name.lower(), settings, n=1) if len(name) <= _LONGEST_GUESSED else []
+    return f"; did you mean {close[0]}?" if close else ";"
+
+
+def _taken(name: str, kind: str) -> str:
+    """Of `auto`, which nobody has chosen who left the kind out: which kinds take it."""
+    kinds = [other for other, support in SUPPORTED.items() if name in support.parameters]
+    return f". A kind that takes it: {_listed(kinds)}" if kind == "auto" else ""
+
+
 def _listed(words: object, *, keep_order: bool = False) -> str:
     found = [str(word) for word in words]  # type: ignore[attr-defined]
     return ", ".join(found if keep_order else sorted(found))
-
-
-KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, m
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.job_fields import ColumnName, DatasetId, JobBody, ModelRef, ModelTarget, Seed
-from shared.contracts.specs import Task, TransferEvaluation, refusal
+from shared.contracts.kinds import Task
+from shared.contracts.specs import TransferEvaluation, refusal
 
 Strategy = Literal["auto", "continue", "l2_sp", "new_head", "stack", "augment", "reweight", "scratch"]
 NEEDS_WEIGHTS: frozenset[Strategy] = frozenset({"continue", "l2_sp", "new_head"})

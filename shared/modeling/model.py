@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from shared.contracts.specs import Task
+from shared.contracts.kinds import Task
 from shared.contracts.tables import ColumnType
 from shared.modeling.columns import Table
 from shared.modeling.encoder import CategoryColumn, Encoder, Matrix

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shared.contracts.specs import SUPPORTED
+from shared.contracts.kinds import SUPPORTED
 from tests.e2e import tables
 from tests.support.client import CSV, JSONL, PARQUET, Graft, Json, train_body
 from tests.support.waiting import eventually

@@ -33,14 +33,14 @@ def test_a_text_is_read_or_refused_as_the_table_says(name: str) -> None:
     assert len(str(refused.value)) < 200
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(VALUES)
 def test_what_is_written_as_json_is_read_as_it_was(value: object) -> None:
     assert strict_json.loads(json.dumps(value)) == value
     assert strict_json.loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.binary(max_size=60) | st.text('{}[]",:0123456789.eE+-\\utrfn ', max_size=60).map(str.encode))
 def test_whatever_comes_is_read_or_a_value_error(text: bytes) -> None:
     try:

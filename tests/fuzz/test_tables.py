@@ -188,7 +188,7 @@ ANYTHING = st.binary(max_size=200) | TEXT
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=ANYTHING)
 def test_any_bytes_are_a_table_or_refused(tmp_path: Path, format: Format, content: bytes) -> None:
     path = tmp_path / "t"
@@ -198,7 +198,7 @@ def test_any_bytes_are_a_table_or_refused(tmp_path: Path, format: Format, conten
         assert len(tables.preview(path, format, found.columns, 5)) == min(5, found.rows)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), wrapped=st.booleans())
 def test_any_bytes_are_no_parquet_and_harm_nobody(
     readers: Readers, tmp_path: Path, content: bytes, wrapped: bool

@@ -160,7 +160,7 @@ def cases(draw: st.DrawFn) -> tuple[str, str, datetime]:
     return draw(expressions), zone, draw(moments(zone))
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True, database=None)
+@settings(max_examples=1500, derandomize=True, database=None)
 @given(case=cases())
 @example(case=("*/15 3 * * *", "Australia/Lord_Howe", datetime(2025, 4, 5, 12, tzinfo=UTC)))
 @example(case=("*/15 1 * * *", "Australia/Lord_Howe", datetime(2025, 4, 5, 12, tzinfo=UTC)))
@@ -231,7 +231,7 @@ def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
         Cron(expression, ZoneInfo("UTC"))
 
 
-@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@settings(max_examples=500, derandomize=True, database=None)
 @given(
     st.lists(st.text(alphabet="0123456789*/-,#LWMONsun?²", min_size=1, max_size=6), min_size=5, max_size=5)
 )

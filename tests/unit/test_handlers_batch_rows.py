@@ -91,7 +91,7 @@ def columns_of(planned: Outcome) -> Any:
     return tuple(Column.model_validate(column) for column in planned.result["columns"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     format=st.sampled_from(["csv", "jsonl"]),
     drawn=st.lists(

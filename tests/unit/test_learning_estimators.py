@@ -10,7 +10,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from shared.contracts.specs import SUPPORTED, EstimatorSpec, PreprocessingSpec
+from shared.contracts.kinds import SUPPORTED
+from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
 from shared.errors import InvalidInput
 from shared.modeling.model import softmax
 from tests.support.labelled_tables import blobs, bundled, labelled_from, line, table_of
@@ -214,3 +215,16 @@ def test_a_network_on_few_rows_is_penalized_less():
     assert plan(spec, "classification", 20).alpha == 1.0
     assert plan(spec, "classification", 10_000).alpha == 10.0
     assert plan(EstimatorSpec(kind="neural_network", alpha=0.0), "classification", 20).alpha == 0.0
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"), [("classification", "logistic_regression"), ("regression", "linear_regression")]
+)
+def test_auto_is_the_linear_family_of_the_task(task, kind):
+    data, test = (labelled_from(table_of(*made), task=task) for made in _tables(task))
+    chosen, named = (
+        fit_model(data, EstimatorSpec(kind=word), PreprocessingSpec(), 1) for word in ("auto", kind)
+    )
+    assert chosen.fitted_as == named.fitted_as
+    assert chosen.estimator_spec == named.estimator_spec, "what goes on from it need not guess again"
+    assert evaluate(chosen, test) == evaluate(named, test)

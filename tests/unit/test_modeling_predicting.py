@@ -118,7 +118,7 @@ def test_blends_and_stacks_predict_as_the_model_does(target: str) -> None:
                 assert fast.values == pytest.approx(slow.values, rel=1e-5, abs=1e-4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     offset=st.sampled_from([0.0, -3.0, 1e3, 1.7e9, -1e12]),
     spread=st.sampled_from([1e-3, 1.0, 50.0, 1e6]),

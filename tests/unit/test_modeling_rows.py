@@ -124,7 +124,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(ROWS)
 def test_columns_that_are_read_at_once_are_those_that_are_read_cell_by_cell(rows: list[dict]) -> None:
     at_once = _columns(rows, SCHEMA["inputs"])

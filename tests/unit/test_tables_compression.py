@@ -50,7 +50,7 @@ def test_a_compressed_table_is_the_table(tmp_path: Path, format: Format, codec: 
     assert preview(compressed, format, found.columns) == preview(plain, format, found.columns)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 400_000), st.sampled_from(CODECS))
 def test_a_stream_of_several_members_and_any_length_is_read_to_its_end(rows: int, codec: str) -> None:
     line = b"12345\n"

@@ -21,9 +21,7 @@ from shared.tables.conversion import MISSING
 from shared.tables.csv_reader import profile_csv, read_csv
 from shared.tables.jsonl_profile import profile_jsonl
 
-generated = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+generated = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 VALUES = {

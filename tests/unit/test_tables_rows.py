@@ -32,7 +32,7 @@ CANONICAL = (pa.int64(), pa.float64(), pa.string(), pa.date32(), pa.timestamp("u
 READERS = {"csv": read_csv_rows, "jsonl": read_jsonl_rows}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     format=st.sampled_from(["csv", "jsonl"]),
     drawn=st.lists(st.tuples(FAULTS, TEXTS, st.integers(0, 2)), min_size=1, max_size=40),
@@ -82,7 +82,7 @@ def test_every_row_is_good_or_listed_with_its_place(
     assert bad == {number: (row.column, at) for number, (row, at) in wanted if row.bad}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     format=st.sampled_from(["csv", "jsonl"]),
     faults=st.lists(FAULTS, min_size=1, max_size=40),

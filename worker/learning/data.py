@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.contracts.specs import Task
+from shared.contracts.kinds import Task
 from shared.contracts.tables import Column, ColumnType
 from shared.errors import InvalidInput
 from shared.modeling.columns import Table, column, column_type, numbers

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from shared.contracts.specs import EstimatorSpec, Kind, Loss, Optimizer, Task, resolve
+from shared.contracts.kinds import Kind, Loss, Optimizer, Task
+from shared.contracts.specs import EstimatorSpec, kind_for, resolve
 from shared.errors import InvalidInput
 
 LINEAR: tuple[Kind, ...] = ("logistic_regression", "svm", "linear_regression")
@@ -85,21 +86,22 @@ def plan(spec: EstimatorSpec, task: Task, rows: int) -> Plan:
         loss, optimizer = resolve(spec, task)
     except ValueError as error:
         raise InvalidInput(str(error), code="unsupported_estimator") from error
-    if spec.kind in TREES:
-        return _tree_plan(spec, task, loss)
+    kind = kind_for(spec, task)
+    if kind in TREES:
+        return _tree_plan(spec, kind, task, loss)
     assert optimizer is not None  # noqa: S101  every kind but trees has optimizers
-    deep = spec.kind == "neural_network"
+    deep = kind == "neural_network"
     defaults = _OPTIMIZERS[deep, optimizer]
     return Plan(
-        kind=spec.kind,
+        kind=kind,
         task=task,
         loss=loss,
         optimizer=optimizer,
         epochs=spec.epochs or _epochs(defaults.epochs, optimizer, rows),
         learning_rate=spec.learning_rate,
-        alpha=_alpha(spec.kind, task, rows) if spec.alpha is None else spec.alpha,
+        alpha=_alpha(kind, task, rows) if spec.alpha is None else spec.alpha,
         hidden_layers=tuple(spec.hidden_layers or HIDDEN_LAYERS) if deep else (),
-        kernel=(spec.kernel or "rbf") if spec.kind == "svm" else None,
+        kernel=(spec.kernel or "rbf") if kind == "svm" else None,
         batch_size=batch_rows(rows) if optimizer in ("sgd", "adam") else None,
         tolerance=defaults.tolerance,
     )
@@ -129,10 +131,10 @@ def _epochs(least: int, optimizer: Optimizer, rows: int) -> int:
     return max(least, MIN_STEPS // steps_an_epoch)
 
 
-def _tree_plan(spec: EstimatorSpec, task: Task, loss: Loss) -> Plan:
-    boosting = spec.kind == "gradient_boosting"
+def _tree_plan(spec: EstimatorSpec, kind: Kind, task: Task, loss: Loss) -> Plan:
+    boosting = kind == "gradient_boosting"
     return Plan(
-        kind=spec.kind,
+        kind=kind,
         task=task,
         loss=loss,
         learning_rate=(spec.learning_rate or BOOSTING_RATE) if boosting else None,

@@ -75,7 +75,7 @@ def fit_model(
         classes=data.classes,
         target_mean=mean,
         target_scale=scale,
-        estimator_spec=estimator.model_dump(),
+        estimator_spec=estimator.model_dump() | {"kind": planned.kind},
         preprocessing_spec=preprocessing.model_dump(),
     )
     hooks.phase("fitting")

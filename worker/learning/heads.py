@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from shared.contracts.specs import Loss, Task
+from shared.contracts.kinds import Loss, Task
 from shared.modeling.network import Layer
 from worker.learning.losses import LOSSES, Array
 

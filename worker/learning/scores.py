@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.contracts.specs import Task
+from shared.contracts.kinds import Task
 from shared.modeling.model import Model, Prediction
 from worker.learning.data import Labelled
 from worker.learning.evaluation import positions, union

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from shared.contracts.specs import Loss
+from shared.contracts.kinds import Loss
 from shared.modeling.model import Model
 from shared.modeling.network import Layer
 from worker.learning.class_means import ClassStatistics, class_statistics

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.contracts.specs import Task
+from shared.contracts.kinds import Task
 from shared.contracts.tables import Column, ColumnType
 from shared.errors import InvalidInput
 from shared.modeling.alignment import align
