@@ -104,6 +104,7 @@ class JobTypes:
         uri: str | None = None,
         input_format: Literal["auto", "csv", "parquet", "jsonl"] | None = None,
         output: Mapping[str, Any] | None = None,
+        column_map: Mapping[str, str] | None = None,
         id_column: str | None = None,
         on_bad_row: Literal["fail", "skip"] | None = None,
         max_error_rate: float | None = None,
@@ -113,6 +114,7 @@ class JobTypes:
         """Score every row of a table, or of what lies at an `s3://` URI; `job.outputs` has the scores.
 
         output: `{"format": "parquet", "columns": "all", "probabilities": True, …}` (docs/batch.md).
+        column_map: a column of the table → the model's that it is, as in `fine_tune`.
         """
         given: dict[str, Any] = {"uri": uri, "format": input_format}
         if dataset is not None:
@@ -123,6 +125,7 @@ class JobTypes:
             model=ref(model),
             input={field: value for field, value in given.items() if value is not None},
             output=output,
+            column_map=column_map,
             id_column=id_column,
             on_bad_row=on_bad_row,
             max_error_rate=max_error_rate,

@@ -89,12 +89,8 @@ def fine_tune(
     strategy: Annotated[
         str, typer.Option(help="auto, continue, l2_sp, new_head, stack, augment, reweight or scratch.")
     ] = "auto",
-    column: Annotated[
-        list[str] | None, typer.Option(help="theirs=ours: a column of the table, and the model's that it is.")
-    ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="theirs=ours: a label of the table, and the model's that it is.")
-    ] = None,
+    column: options.Column = None,
+    label: options.Label = None,
     test_fraction: _TestFraction = None,
     description: _Description = None,
     tag: _Tags = None,

@@ -43,6 +43,15 @@ Source = Annotated[
     str, typer.Argument(metavar="FILE|DATASET", help="A table, which is uploaded, or a dataset's id.")
 ]
 
+Column = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="theirs=ours: a column of the table, and the model's that it is."),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="theirs=ours: a label of the table, and the model's that it is."),
+]
+
 
 def duration(text: str, option: str) -> timedelta:
     """`90s`, `30m`, `12h`, `90d`, `2w`, up to a hundred years. Raises BadParameter."""

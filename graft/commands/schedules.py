@@ -48,6 +48,7 @@ def create(
         str | None,
         typer.Option("--input", metavar="FILE|DATASET|s3://…", help="May hold {{ scheduled_for:%Y/%m/%d }}."),
     ] = None,
+    column: options.Column = None,
     job: Annotated[
         Path | None,
         typer.Option(help="A file with the job's body as JSON, for any other job; - reads it from a pipe."),
@@ -70,12 +71,18 @@ def create(
     """
     if (job is None) == (predict is None) or (predict is None) != (input_ is None):
         raise typer.BadParameter("give --predict with --input, or --job")
+    column_map = options.pairs(column, "--column")
+    if column_map and predict is None:
+        raise typer.BadParameter(
+            "goes with --predict; in --job the body's column_map says it", param_hint="--column"
+        )
     rules: Any = {"catch_up": catch_up, "overlap": overlap, "missing_input": missing_input}
     with connected() as client:
         if job is not None:
             body = _body(job)
         else:
             body = {"type": "batch_predict", "model": predict, "input": _input(client, input_ or "")}
+            body |= {"column_map": column_map} if column_map else {}
         made = client.schedules.create(name, cron, body, timezone=timezone, paused=paused, **rules)
     if as_json:
         show_json(made)

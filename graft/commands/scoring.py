@@ -38,6 +38,7 @@ def predict(
         ),
     ] = None,
     columns: Columns = "all",
+    column: options.Column = None,
     id_column: Annotated[
         str | None, typer.Option(help="The column that tells rows apart, for --columns id.")
     ] = None,
@@ -70,6 +71,7 @@ def predict(
                 None if is_there else source,
                 uri=source if is_there else None,
                 output=written,
+                column_map=options.pairs(column, "--column") or None,
                 id_column=id_column,
                 on_bad_row=None if skip_bad_rows is None else "skip",
                 max_error_rate=skip_bad_rows,
@@ -94,13 +96,16 @@ def evaluate(
     model: Model,
     source: options.Source,
     target: _Target = None,
+    column: options.Column = None,
+    label: options.Label = None,
     watch: options.Watch = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure a model on a labelled table."""
+    renames = _renames(column, label)
     with connected() as client:
         with upload_bar(source) as on_progress:
-            job = client.evaluate(model, source, target=target, on_progress=on_progress)
+            job = client.evaluate(model, source, target=target, on_progress=on_progress, **renames)
         followed(job, watch=watch, as_json=as_json)
 
 
@@ -113,12 +118,14 @@ def shift_report(
     ],
     table: options.Source,
     target: _Target = None,
+    column: options.Column = None,
+    label: options.Label = None,
     watch: options.Watch = False,
     as_json: options.Json = False,
 ) -> None:
     """Say how a table differs from what a model was trained on, or from another table."""
     is_table = source.startswith("ds_") or Path(source).exists()
-    compared: Any = {"source" if is_table else "model": source}
+    compared: Any = {"source" if is_table else "model": source, **_renames(column, label)}
     with connected() as client:
         with upload_bar(table) as on_progress:
             job = client.shift_report(table, target=target, on_progress=on_progress, **compared)
@@ -140,6 +147,14 @@ def rank_sources(
         with upload_bar(table) as on_progress:
             job = client.rank_sources(table, target=target, candidates=candidate, on_progress=on_progress)
         followed(job, watch=watch, as_json=as_json)
+
+
+def _renames(column: list[str] | None, label: list[str] | None) -> dict[str, Any]:
+    """Raises BadParameter."""
+    return {
+        "column_map": options.pairs(column, "--column") or None,
+        "label_map": options.settings(label, "--label") or None,
+    }
 
 
 def _format(output: Path | None) -> str:

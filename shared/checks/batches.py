@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shared import storage
-from shared.checks.base import Checks, name_of, some
+from shared.checks import correspondence
+from shared.checks.base import Checks, name_of, some, types_of
 from shared.contracts.datasets import Dataset
 from shared.contracts.jobs import BatchPredictBody
 from shared.contracts.models import ModelVersion
@@ -21,6 +22,8 @@ def batch_predict(checks: Checks, body: BatchPredictBody) -> str:
         dataset = checks.dataset(body.input.dataset, "/input/dataset")
         if dataset:
             _scorable(checks, body, dataset, model)
+    elif model:  # of objects the worker finds out what they have
+        correspondence.columns(checks, body.column_map, None, body.column_map, _inputs(model))
     return name_of(body.model)
 
 
@@ -39,10 +42,19 @@ def _bucket(checks: Checks, uri: str, pointer: str) -> None:
 
 
 def _scorable(checks: Checks, body: BatchPredictBody, dataset: Dataset, model: ModelVersion | None) -> None:
-    names = {column.name for column in dataset.columns}
+    names = types_of(dataset)
     if body.id_column is not None and body.id_column not in names:
         checks.wrong("/id_column", f"the dataset has no column {body.id_column}; it has {some(names)}")
     if model:
-        missing = [item["name"] for item in model.schema_["inputs"] if item["name"] not in names]
-        if missing:
-            checks.wrong("/input/dataset", f"the dataset lacks columns the model needs: {some(missing)}")
+        wanted = _inputs(model)
+        found = correspondence.columns(checks, body.column_map, None, names, wanted)
+        if missing := [name for name in wanted if name not in found]:
+            sentence = (
+                f"the dataset lacks columns the model needs: {some(missing)}. If it has them by other names, say which "
+                "is which in column_map (--column theirs=ours)"
+            )
+            checks.wrong("/input/dataset", sentence)
+
+
+def _inputs(model: ModelVersion) -> list[str]:
+    return [item["name"] for item in model.schema_["inputs"]]

@@ -10,7 +10,7 @@ from shared.contracts.base import Body, Page, Record, Time
 from shared.contracts.job_fields import ColumnName, DatasetId, JobBody, ModelRef, ModelTarget, S3Uri, Seed
 from shared.contracts.specs import EstimatorSpec, EvaluationSpec, PreprocessingSpec, refusal
 from shared.contracts.tables import Format
-from shared.contracts.transfer import EvaluateBody, FineTuneBody, RankSourcesBody, ShiftReportBody
+from shared.contracts.transfer import ColumnMap, EvaluateBody, FineTuneBody, RankSourcesBody, ShiftReportBody
 from shared.queue import Priority
 from shared.states import JobState
 
@@ -68,6 +68,7 @@ class BatchPredictBody(JobBody):
     model: ModelRef
     input: BatchInput
     output: BatchOutput = BatchOutput()
+    column_map: ColumnMap = {}
     id_column: ColumnName | None = None
     on_bad_row: Literal["fail", "skip"] = "fail"
     max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0

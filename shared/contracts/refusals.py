@@ -54,8 +54,7 @@ def _pointer(place: tuple[int | str, ...], context: dict[str, Any]) -> str:
         parts = parts[:-1]
     if parts and parts[0] in _UNION_TAGS:
         parts = parts[1:]
-    if context.get("field"):
-        parts += [str(context[part]) for part in ("field", "entry") if context.get(part)]
+    parts += [str(context[part]) for part in ("field", "entry") if context.get(part)]
     if not parts and context.get("discriminator"):
         parts = [str(context["discriminator"]).strip("'")]
     return shortened(pointer(*parts))

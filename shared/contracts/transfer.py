@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, PlainValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.job_fields import ColumnName, DatasetId, JobBody, ModelRef, ModelTarget, Seed
@@ -28,10 +29,22 @@ def _label(value: object) -> object:
 
 
 LabelValue = Annotated[str | bool | int, PlainValidator(_label, json_schema_input_type=str | bool | int)]
-LabelMap = Annotated[dict[LabelText, LabelValue], Field(max_length=1_000)]
+_Renames = TypeVar("_Renames", bound=Mapping[str, object])
+
+
+def _one_to_one(entries: _Renames) -> _Renames:
+    seen: dict[tuple[type, object], str] = {}
+    for key, value in entries.items():
+        other = seen.setdefault((type(value), value), key)
+        if other != key:
+            raise refusal("", f"{value!r} is already what {other!r} stands for; only one can", entry=key)
+    return entries
+
+
+LabelMap = Annotated[dict[LabelText, LabelValue], Field(max_length=1_000), AfterValidator(_one_to_one)]
 """A label of the target table, as text → the source's label for the same thing. One to one."""
-ColumnMap = Annotated[dict[ColumnName, ColumnName], Field(max_length=10_000)]
-"""A column of the target table → the source's column that it is. One to one."""
+ColumnMap = Annotated[dict[ColumnName, ColumnName], Field(max_length=10_000), AfterValidator(_one_to_one)]
+"""A column of a table → the model's column that it is. One to one."""
 
 
 class TargetTable(JobBody):
@@ -40,17 +53,6 @@ class TargetTable(JobBody):
     dataset: DatasetId
     column_map: ColumnMap = {}
     label_map: LabelMap = {}
-
-    @model_validator(mode="after")
-    def _one_to_one(self) -> Self:
-        for field, entries in (("column_map", self.column_map), ("label_map", self.label_map)):
-            seen: dict[tuple[type, object], str] = {}
-            for key, value in entries.items():
-                other = seen.setdefault((type(value), value), key)
-                if other != key:
-                    sentence = f"{value!r} is already what {other!r} stands for; only one can"
-                    raise refusal(field, sentence, entry=key)
-        return self
 
 
 class FineTuneBody(TargetTable):

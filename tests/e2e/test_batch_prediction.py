@@ -142,6 +142,92 @@ def test_too_many_bad_rows_fail_the_job(graft: Graft, model: str) -> None:
     assert error["code"] == "too_many_bad_rows"
 
 
+#: What others call the columns: one has a name of its own, and two have each other's.
+COLUMN_MAP = {"länge": "f0", "f1": "f2", "f2": "f1"}
+
+
+def foreign(table: pa.Table) -> pa.Table:
+    """The same rows, with columns as `COLUMN_MAP` says that they are called."""
+    theirs = {ours: name for name, ours in COLUMN_MAP.items()}
+    return table.rename_columns([theirs.get(name, name) for name in table.schema.names])
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_a_table_with_other_names_is_scored_as_with_the_models_and_keeps_its_own(
+    graft: Graft, model: str, kind: str
+) -> None:
+    table = numbered()
+    plain = fetched(graft.output(graft.run(batch(graft.dataset(table, kind=PARQUET)))["id"]))
+    body = batch(graft.dataset(foreign(table), kind=kind), column_map=COLUMN_MAP)
+    job = graft.run(body)
+    assert job["spec"]["column_map"] == COLUMN_MAP
+    assert job["warnings"] == ["columns that the model does not use: flower_id"]
+    output = fetched(graft.output(job["id"]))
+    assert output.schema.names == foreign(plain).schema.names
+    assert output["länge"].to_pylist() == table["f0"].to_pylist()
+    assert output.select(plain.schema.names[5:]).equals(plain.select(plain.schema.names[5:]))
+
+
+@pytest.mark.parametrize("format", KINDS)
+def test_a_prefix_with_other_names_is_scored_shard_by_shard(
+    graft: Graft, model: str, stack: RunningStack, format: str
+) -> None:
+    table = pa.concat_tables([numbered()] * 20)
+    plain = fetched(graft.output(graft.run(batch(graft.dataset(table, kind=PARQUET)))["id"]))
+    client, place = s3(stack.store.settings), f"foreign/{format}"
+    for number in range(2):
+        content = written(foreign(table.slice(number * 1_500, 1_500)), KINDS[format])
+        client.put_object(Bucket=USER_BUCKET, Key=f"{place}/{number}.{format}", Body=content)
+    body = batch("", input={"uri": f"s3://{USER_BUCKET}/{place}/"}, column_map=COLUMN_MAP, shard_rows=1_000)
+    manifest = graft.output(graft.run(body)["id"])
+    assert len(manifest["files"]) == 3
+    output = fetched(manifest)
+    assert output["prediction"].equals(plain["prediction"])
+    assert output["länge"].to_pylist() == table["f0"].to_pylist()
+
+
+def test_a_bad_row_is_named_by_the_tables_own_column(graft: Graft, model: str, stack: RunningStack) -> None:
+    renamed = broken().replace("f1,f2,f3", "breite,f2,f3")
+    body = batch(graft.dataset(renamed), column_map={"breite": "f1"})
+    assert "row 2 (line 3), column breite" in graft.failed(body)["message"]
+    job = graft.run({**body, "on_bad_row": "skip", "max_error_rate": 0.5})
+    assert _listed(graft, job) == [(2, "breite"), (4, "f3")]
+    lines = [{"f0": 5, "breite": value, "f2": 1, "f3": 0} for value in ("3", "x", 4)]
+    for number, some in enumerate((lines[:2], lines[2:])):  # they differ on its type: the model's rules
+        content = "".join(json.dumps(line) + "\n" for line in some).encode()
+        key = f"foreign/bad/{number}.jsonl"
+        s3(stack.store.settings).put_object(Bucket=USER_BUCKET, Key=key, Body=content)
+    body["input"] = {"uri": f"s3://{USER_BUCKET}/foreign/bad/"}
+    job = graft.run({**body, "on_bad_row": "skip", "max_error_rate": 0.7})
+    assert {column for _, column in _listed(graft, job)} == {"breite"}
+    assert pa.types.is_floating(fetched(graft.output(job["id"])).schema.field("breite").type)
+
+
+def _listed(graft: Graft, job: Json) -> list[tuple[int, str]]:
+    lines = httpx.get(graft.output(job["id"])["errors"]["url"]).text.splitlines()
+    return [(line["row"], line["column"]) for line in map(json.loads, lines)]
+
+
+@pytest.mark.parametrize(
+    ("column_map", "code", "named"),
+    [
+        ({"nope": "f0"}, "unknown_column", "nope"),
+        ({"flower_id": "f0"}, "column_collision", "f0 of its own"),
+        ({"f0": "f1", "f1": "f0", "flower_id": "f2"}, "column_collision", "f2 of its own"),
+        ({}, "missing_columns", "--column"),
+    ],
+)
+def test_what_a_prefix_lacks_is_found_before_its_first_row_is_scored(
+    graft: Graft, model: str, stack: RunningStack, column_map: Json, code: str, named: str
+) -> None:
+    table = numbered(3) if column_map else foreign(numbered(3))
+    key = f"foreign/lacking-{code}/0.csv"
+    s3(stack.store.settings).put_object(Bucket=USER_BUCKET, Key=key, Body=written(table, CSV))
+    error = graft.failed(batch("", input={"uri": f"s3://{USER_BUCKET}/{key}"}, column_map=column_map))
+    assert error["code"] == code
+    assert named in error["message"]
+
+
 def test_large_outputs_come_in_parts(graft: Graft, model: str) -> None:
     table = pa.concat_tables([numbered()] * 20)
     job = graft.run(batch(graft.dataset(table, kind=PARQUET), shard_rows=1000))
@@ -264,6 +350,14 @@ def test_the_output_is_not_there_until_the_job_has_succeeded(graft: Graft, model
         ({"on_bad_row": "skip"}, ["/max_error_rate"]),
         ({"max_error_rate": 2}, ["/max_error_rate"]),
         ({"shard_rows": 1}, ["/shard_rows"]),
+        ({"column_map": {"nope": "f0"}}, ["/column_map/nope"]),
+        ({"column_map": {"flower_id": "f0"}}, ["/column_map/flower_id"]),
+        ({"column_map": {"flower_id": "label"}}, ["/column_map/flower_id"]),
+        ({"column_map": {"f0": "f1"}}, ["/column_map/f0", "/input/dataset"]),
+        ({"column_map": {"f0": "f1", "f1": "f1"}}, ["/column_map/f1"]),
+        ({"column_map": {"f0": 3}}, ["/column_map/f0"]),
+        ({"column_map": ["f0"]}, ["/column_map"]),
+        ({"column_map": {"a": "b"}, "input": {"uri": f"s3://{USER_BUCKET}/x/"}}, ["/column_map/a"]),
     ],
 )
 def test_a_bad_field_is_refused_at_its_pointer(
@@ -277,8 +371,10 @@ def test_a_dataset_without_a_needed_column_is_refused(graft: Graft, model: str) 
     dataset = graft.dataset(numbered().drop_columns(["f2"]))
     response = graft.submit(batch(dataset))
     assert response.status_code == 422
-    assert response.json()["errors"][0]["pointer"] == "/input/dataset"
-    assert "f2" in response.json()["errors"][0]["detail"]
+    (error,) = response.json()["errors"]
+    assert error["pointer"] == "/input/dataset"
+    assert "needs: f2." in error["detail"]
+    assert "column_map (--column theirs=ours)" in error["detail"], "it may be there by another name"
 
 
 def test_formulas_are_defused_in_csv(graft: Graft, model: str) -> None:

@@ -158,6 +158,49 @@ def test_a_schedule_from_its_making_to_its_end(shell: Shell, trained: str) -> No
     assert made["id"] not in shell.graft("schedules", "ls").stdout
 
 
+def test_a_model_that_was_tuned_on_other_names_goes_on_with_such_tables(shell: Shell, trained: str) -> None:
+    theirs = pa.parquet.read_table(shell.folder / "turned.parquet")
+    words = pa.array([f"Ziffer {digit}" for digit in theirs["digit"].to_pylist()])
+    theirs = theirs.set_column(64, "ziffer", words).rename_columns(
+        ["ecke", *theirs.schema.names[1:64], "ziffer"]
+    )
+    pa.parquet.write_table(theirs, shell.folder / "theirs.parquet")
+    maps = (
+        "--column",
+        "ecke=pixel_0_0",
+        *(f"--label=Ziffer {n}={n}" for n in range(10)),
+        "--target",
+        "ziffer",
+    )
+    tuning = ("--name", "cli-theirs", "--strategy", "l2_sp", "--watch")
+    shell.graft("fine-tune", trained, "theirs.parquet", *maps, *tuning)
+    table = ("cli-theirs", "theirs.parquet")
+    refused = shell.graft("predict", *table, code=BAD_INPUT).stderr
+    assert "pixel_0_0" in refused
+    assert "--column theirs=ours" in refused
+    shell.graft("predict", *table, *maps[:2], "-o", "theirs-scored.parquet")
+    scored = pa.parquet.read_table(shell.folder / "theirs-scored.parquet")
+    assert scored.schema.names[:66] == [*theirs.schema.names, "prediction"]
+    right = [f"Ziffer {digit}" for digit in scored["prediction"].to_pylist()]
+    share = sum(map(str.__eq__, right, words.to_pylist())) / len(right)
+    measured = shell.json("evaluate", *table, *maps, "--watch")
+    assert measured["result"]["report"]["columns"]["mapped"] == {"ecke": "pixel_0_0"}
+    assert measured["result"]["metrics"]["accuracy"] == pytest.approx(share)
+    shifted = shell.json("shift-report", *table, *maps, "--watch")
+    assert shifted["result"]["report"]["columns"]["missing"] == []
+    nightly = ("--cron", "30 2 * * *", "--predict", "cli-theirs", "--input", "theirs.parquet", *maps[:2])
+    made = shell.json("schedules", "create", "cli-theirs-nightly", *nightly)
+    assert made["job"]["column_map"] == {"ecke": "pixel_0_0"}
+    assert shell.json("schedules", "run", made["id"], "--watch")["counts"]["succeeded"] == theirs.num_rows
+    shell.graft("schedules", "rm", made["id"])
+    body = shell.folder / "body.json"
+    body.write_text("{}")
+    both = shell.graft(
+        "schedules", "create", "x", "--cron", "* * * * *", "--job", body, *maps[:2], code=BAD_INPUT
+    )
+    assert "column_map" in both.stderr
+
+
 def test_what_is_wrong_is_said_with_an_exit_code_of_its_own(
     shell: Shell, trained: str, tmp_path: Path
 ) -> None:

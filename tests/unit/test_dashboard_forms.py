@@ -38,6 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "model": "churn:3",
         "input": {"dataset": DATASET},
         "output": {"format": "csv", "columns": "id", "probabilities": False, "row_numbers": True},
+        "column_map": {"years": "age"},
         "id_column": "id",
         "on_bad_row": "skip",
         "max_error_rate": 0.5,

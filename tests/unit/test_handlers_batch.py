@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shared.contracts.specs import EstimatorSpec, PreprocessingSpec
@@ -128,6 +129,26 @@ def test_a_bad_row_is_named_by_its_place_in_its_file(tmp_path):
     line = json.loads(errors.path.read_text())
     assert (line["file"], line["row"], line["column"]) == (shards[2].tables["dataset"].names[0], 1_201, "x0")
     assert "row 1201" in outcome.result["latest_bad_row"]
+
+
+def test_a_table_with_other_names_is_scored_by_the_map_in_every_shard(tmp_path):
+    """Two columns have each other's names, and one has that of none."""
+    plain = [scored(shard) for shard in shards_of(assigned(tmp_path / "plain", numbered(1_500)))]
+    table = numbered(1_500).rename_columns(["x1", "x0", "x2", "x3", "fünf", "number"])
+    renames = {"x1": "x0", "x0": "x1", "fünf": "x4"}
+    shards = shards_of(assigned(tmp_path / "theirs", table, column_map=renames))
+    for shard, other in zip(shards, plain, strict=True):
+        outcome = scored(shard)
+        found, wanted = (pq.read_table(done.outputs[0].path) for done in (outcome, other))
+        assert found.schema.names[:6] == table.schema.names
+        assert found.select(range(5, found.num_columns)).equals(wanted.select(range(5, wanted.num_columns)))
+        assert found["fünf"].equals(wanted["x4"])
+
+
+def test_a_bad_row_is_told_with_the_tables_own_name_for_the_column(tmp_path):
+    table = numbered(20, bad=(3,)).rename_columns(["null", "x1", "x2", "x3", "x4", "number"])
+    with pytest.raises(InvalidInput, match="row 4, column null: is missing"):
+        scored(assigned(tmp_path, table, column_map={"null": "x0"}))
 
 
 def test_the_limit_of_bad_rows_is_of_the_whole_job(tmp_path):

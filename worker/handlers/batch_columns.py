@@ -8,8 +8,10 @@ from typing import Any
 from shared.contracts.tables import Column
 from shared.errors import InvalidInput
 from shared.modeling import Model
+from shared.pointers import pointer
 from worker.handlers.base import Context
 from worker.handlers.scoring import PREDICTION, ROW_COLUMNS, decision_columns, probability_column
+from worker.learning.target import Renames
 
 
 def kept_columns(spec: Mapping[str, Any], columns: tuple[Column, ...]) -> list[str]:
@@ -29,9 +31,16 @@ def check_columns(
     """Find what cannot work. Raises InvalidInput; warns of columns that the model does not use."""
     kept = kept_columns(spec, columns)
     names = {column.name for column in columns}
-    inputs = [item["name"] for item in model.schema()["inputs"]]
-    if missing := [name for name in inputs if name not in names]:
-        raise InvalidInput(f"the input lacks the columns {', '.join(missing)}", code="missing_columns")
+    inputs = dict.fromkeys(item["name"] for item in model.schema()["inputs"])
+    renames = Renames.of(spec)
+    _check_renames(renames, names)
+    known = {renames.column(name) for name in names}
+    if missing := [name for name in inputs if name not in known]:
+        sentence = (
+            f"the input lacks the columns {', '.join(missing)}. If it has them by other names, say which is which in "
+            "column_map (--column theirs=ours)"
+        )
+        raise InvalidInput(sentence, code="missing_columns")
     if spec["output"].get("decision") and not model.has_decision:
         raise InvalidInput("the model has no decision scores; leave out output.decision", code="no_decision")
     added = [PREDICTION, *(probability_column(label) for label in model.classes)]
@@ -42,6 +51,21 @@ def check_columns(
             f"the input has a column {clash[0]}, which the output adds; ask for columns id or none",
             code="column_collision",
         )
-    extra = sorted(names - set(inputs) - {model.target})
+    extra = sorted(name for name in names - {model.target} if renames.column(name) not in inputs)
     if extra and len(extra) < len(names):
         context.warn(f"columns that the model does not use: {', '.join(extra[:20])}")
+
+
+def _check_renames(renames: Renames, names: set[str]) -> None:
+    """As a dataset's are checked before its job is accepted; of other input nobody knew the columns then."""
+    for name, meant in renames.columns.items():
+        here = pointer("column_map", name)
+        if name not in names:
+            raise InvalidInput.at(
+                here, f"the input has no column {name}, which column_map names", code="unknown_column"
+            )
+        if meant in names and meant not in renames.columns:
+            sentence = (
+                f"the input has a column {meant} of its own, beside {name}, which column_map says is that"
+            )
+            raise InvalidInput.at(here, sentence, code="column_collision")

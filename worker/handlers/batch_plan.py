@@ -15,6 +15,7 @@ from shared.tables import columns_of, joint_columns, profile, split
 from worker.handlers.base import Assignment, Context, Outcome, Shard, TableFiles
 from worker.handlers.batch_columns import check_columns
 from worker.handlers.source import model_file, open_model
+from worker.learning.target import Renames
 
 SHARD_ROWS = 2**20
 """Rows of a shard, unless `shard_rows` says otherwise: as many as Parquet writers put into a row group by default."""
@@ -27,7 +28,8 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     """Plan `assignment.tables["dataset"]`: its columns and rows as the result, and the shards."""
     spec = assignment.spec
     model = open_model(model_file(assignment, spec["model"]))
-    table = _known(assignment.tables["dataset"], context, model if spec["on_bad_row"] == "skip" else None)
+    lenient_for = model if spec["on_bad_row"] == "skip" else None
+    table = _known(assignment.tables["dataset"], context, lenient_for, Renames.of(spec))
     check_columns(model, table.columns, spec, context)
     rows = max(spec["shard_rows"] or SHARD_ROWS, -(-table.rows // MOST_SHARDS))
     columns = [column.model_dump() for column in table.columns]
@@ -36,7 +38,7 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     )
 
 
-def _known(table: TableFiles, context: Context, lenient_for: Model | None) -> TableFiles:
+def _known(table: TableFiles, context: Context, lenient_for: Model | None, renames: Renames) -> TableFiles:
     """A table whose columns and rows are known: files that are no dataset are looked at first.
 
     With `lenient_for`, bad rows of text are left to the scoring, which lists them.
@@ -54,12 +56,12 @@ def _known(table: TableFiles, context: Context, lenient_for: Model | None) -> Ta
                 found.append((profiled.columns, profiled.rows))
         except InvalidInput as error:
             raise InvalidInput(f"{name}: {error.message}", code=error.code) from error
-    settle = _types_for(lenient_for, table.format) if lenient_for else lambda _: None
+    settle = _types_for(lenient_for, table.format, renames) if lenient_for else lambda _: None
     columns = joint_columns([columns for columns, _ in found], table.names, settle)
     return dataclasses.replace(table, columns=columns, rows=sum(rows for _, rows in found))
 
 
-def _types_for(model: Model, format: Format) -> Callable[[str], ColumnType | None]:
+def _types_for(model: Model, format: Format, renames: Renames) -> Callable[[str], ColumnType | None]:
     """Where text files differ on a column the model's type rules; what it does not use is text, as all of CSV is."""
     types: dict[str, ColumnType] = {item["name"]: item["type"] for item in model.schema()["inputs"]}
     unused: ColumnType | None = "string" if format == "csv" else None
@@ -67,7 +69,7 @@ def _types_for(model: Model, format: Format) -> Callable[[str], ColumnType | Non
     def settle(name: str) -> ColumnType | None:
         if format == "parquet":
             return None
-        kind = types.get(name, unused)
+        kind = types.get(renames.column(name), unused)
         return "number" if kind == "integer" else kind
 
     return settle

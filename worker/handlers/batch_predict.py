@@ -15,6 +15,7 @@ from worker.handlers.batch_columns import check_columns, kept_columns
 from worker.handlers.batch_output import BatchOutput
 from worker.handlers.scoring import Scorer
 from worker.handlers.source import model_file, open_model
+from worker.learning.target import Renames
 
 
 def run(assignment: Assignment, context: Context) -> Outcome:
@@ -27,6 +28,7 @@ def run(assignment: Assignment, context: Context) -> Outcome:
     scorer = Scorer(
         model,
         kept,
+        Renames.of(spec),
         probabilities=spec["output"]["probabilities"],
         decision=spec["output"].get("decision", False),
         row_numbers=spec["output"].get("row_numbers", False),

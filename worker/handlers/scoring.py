@@ -12,6 +12,7 @@ import pyarrow as pa
 from shared.contracts.tables import Column, Format
 from shared.modeling import Alignment, BadCell, Model, Prediction, align, predictor
 from shared.tables import Rows, canonical_type
+from worker.learning.target import Renames
 
 PREDICTION = "prediction"
 ROW_COLUMNS = ["_file", "_row"]
@@ -25,6 +26,7 @@ class Scorer:
         self,
         model: Model,
         kept: list[str],
+        renames: Renames,
         *,
         probabilities: bool,
         decision: bool = False,
@@ -33,6 +35,8 @@ class Scorer:
         self._model = model
         self._schema = model.schema()
         self._kept = kept
+        self._renames = renames
+        self._theirs = {meant: name for name, meant in renames.columns.items()}
         self._probabilities = probabilities and model.task == "classification"
         self._decision = decision
         self._row_numbers = row_numbers
@@ -45,22 +49,24 @@ class Scorer:
         are bad then, and the others keep their type.
         """
         wanted = {item["name"]: item["type"] for item in self._schema["inputs"]}
-        found = [column for column in columns if column.name in wanted or column.name in self._kept]
+        meant = self._renames.column
+        found = [column for column in columns if meant(column.name) in wanted or column.name in self._kept]
         if format != "csv":
             return found
         return [
             Column(name=column.name, type="number", nulls=column.nulls)
-            if column.type == "string" and wanted.get(column.name) in ("integer", "number")
+            if column.type == "string" and wanted.get(meant(column.name)) in ("integer", "number")
             else column
             for column in found
         ]
 
     def split(self, batch: pa.RecordBatch) -> tuple[Alignment, tuple[BadCell, ...]]:
         """The batch as the model wants it, without its bad rows, and what is wrong with those."""
-        aligned = align(batch, self._schema)
+        renamed = batch.rename_columns([self._renames.column(name) for name in batch.schema.names])
+        aligned = align(renamed, self._schema)
         if aligned.bad:
             good = aligned.table.filter(pa.array(~aligned.bad_rows))
-            return dataclasses.replace(aligned, table=good), aligned.bad
+            return dataclasses.replace(aligned, table=good), tuple(map(self._named, aligned.bad))
         return aligned, ()
 
     def score(self, name: str, rows: Rows, good: Alignment) -> pa.RecordBatch:
@@ -78,6 +84,10 @@ class Scorer:
         known = [(item.name, canonical_type(item.type)) for item in columns if item.name in self._kept]
         traced = zip(ROW_COLUMNS, (pa.string(), pa.int64()), strict=True) if self._row_numbers else ()
         return pa.schema([*known, *traced, (PREDICTION, pa.null())])
+
+    def _named(self, cell: BadCell) -> BadCell:
+        """With the input's name for its column."""
+        return dataclasses.replace(cell, column=self._theirs.get(cell.column, cell.column))
 
     def _compose(self, kept: pa.RecordBatch, prediction: Prediction) -> pa.RecordBatch:
         names, arrays = list(kept.schema.names), list(kept.columns)
