@@ -104,8 +104,8 @@ class Datasets:
             return given
         if isinstance(given, str | os.PathLike) and not Path(given).expanduser().exists():
             raise BadSource(
-                f"{os.fspath(given)} is neither the id of a dataset nor a file",
-                "client.datasets.list() shows which datasets there are",
+                f"there is no file {os.fspath(given)}, and no dataset has such an id",
+                "`graft datasets` lists those that there are",
             )
         return self.upload(given, on_progress=on_progress).id
 

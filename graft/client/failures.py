@@ -33,7 +33,7 @@ def _translated(error: httpx.TransportError, where: str) -> errors.GraftError:
         return errors.NoConnection(f"{where} cannot be reached: {_cause(error)}", _hint(error))
     if isinstance(error, httpx.TimeoutException):
         return errors.TimedOut(
-            f"{where} did not answer in time", f"{_MAYBE_DONE}; Client(timeout=…) waits longer"
+            f"{where} did not answer in time", f"{_MAYBE_DONE}; a client can be given a longer timeout"
         )
     if isinstance(error, httpx.RemoteProtocolError) and not _was_cut(error):
         return errors.NotGraft(f"{where} does not speak HTTP", "check GRAFT_URL: is it https?")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+_ERRORS = "_errors.jsonl"
+
 
 class Outputs:
     """`job.outputs`. The links of `manifest` are good for an hour: ask for the outputs anew after that."""
@@ -35,6 +37,11 @@ class Outputs:
     @property
     def failed_rows(self) -> int:
         return self.manifest.failed_rows
+
+    @property
+    def format(self) -> Format | None:
+        """What its files are; None if no row was written."""
+        return _format(self.manifest.files[0]) if self.manifest.files else None
 
     def download(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write all rows to that file, if its name has a suffix and it is no folder; else its files into that folder.
@@ -53,6 +60,16 @@ class Outputs:
         except OSError as error:
             raise BadSource(f"{target} cannot be written: {error.strerror}") from None
         return [self._to_file(file, target / file.name) for file in files]
+
+    def download_errors(self, path: str | os.PathLike[str]) -> Path:
+        """Write the list of the rows that failed there, a JSON object a line; no line if none has."""
+        target = Path(path).expanduser()
+        if target.is_dir():
+            target /= _ERRORS
+        with _appearing(target) as out:
+            if self.manifest.errors:
+                self._fetch(self.manifest.errors, out)
+        return target
 
     def to_arrow(self) -> pa.Table:
         """All rows in their order. Needs pyarrow."""

@@ -36,8 +36,8 @@ _HINTS = {
     "quota_exceeded": "delete what is not needed any more, or ask the operator for more",
     "rate_limited": "wait a moment, then try again",
     "precondition_failed": "look at it again, and decide anew",
-    "negative_transfer": "read its report first; force=True moves the alias nevertheless",
-    "no_output_yet": "wait for the job: job.wait()",
+    "negative_transfer": "read its report first; with `force` the alias moves nevertheless",
+    "no_output_yet": "wait for the job first",
     "not_retryable": "only a failed or cancelled job is retried; submit a new one",
     "too_large": "the operator's limit is GRAFT_MAX_UPLOAD_BYTES; send less, or a compressed file",
     "too_many_waiting": "try again in a moment",
@@ -112,7 +112,7 @@ def _by_status(response: httpx.Response, wait: float | None) -> errors.GraftErro
     if status == 413:
         return errors.TooLarge(
             f"{where} takes no body of that size",
-            "a proxy in front of the API refuses it: client.upload(…, part_bytes=…) sends smaller ones",
+            "a proxy in front of the API refuses it: let it take larger ones, or upload in smaller parts",
             status=status,
             code="too_large",
         )

@@ -137,7 +137,7 @@ def _opened_path(path: Path, name: str | None, format: Format | None) -> Iterato
             if file.read(4) != _PARQUET_MAGIC:
                 raise BadSource(
                     f"the name of {path} does not say what it holds",
-                    f"say format=…: {', '.join(get_args(Format))}; or name it .csv, .parquet or .jsonl",
+                    f"name it .csv, .parquet or .jsonl, or tell `upload` its format: {', '.join(get_args(Format))}",
                 )
             found = "parquet"
         stem = path.name.split(".")[0] or path.name

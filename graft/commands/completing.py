@@ -22,7 +22,9 @@ def datasets(incomplete: str) -> list[str]:
 
 
 def schedules(incomplete: str) -> list[str]:
-    return _offered(lambda client: (schedule.id for schedule in client.schedules.list()), incomplete)
+    return _offered(
+        lambda client: (text for one in client.schedules.list() for text in (one.name, one.id)), incomplete
+    )
 
 
 def _offered(names: Callable[..., Iterable[str]], incomplete: str) -> list[str]:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graft.commands import completing, options
 from graft.commands.following import upload_bar
+from graft.commands.listing import Listing
+from graft.commands.naming import id_of
 from graft.commands.showing import show_fields, show_json, show_table, size
 from graft.commands.telling import connected, say
 
+if TYPE_CHECKING:
+    from graft.client import Client
+
 app = typer.Typer(
-    help="Datasets: look, register, delete; `graft upload` makes one.", invoke_without_command=True
+    cls=Listing, help="Datasets: look, register, delete; `graft upload` makes one. `ls`, if left out."
 )
 
-Id = Annotated[str, typer.Argument(metavar="DATASET", help="Its id.", autocompletion=completing.datasets)]
-
-
-@app.callback()
-def default(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_datasets()
+Id = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="Its id, or its name if no other has it.", autocompletion=completing.datasets
+    ),
+]
 
 
 def upload(
@@ -63,7 +67,7 @@ def list_datasets(limit: options.Limit = 20, as_json: options.Json = False) -> N
 def show(dataset: Id, as_json: options.Json = False) -> None:
     """Show a dataset and its columns."""
     with connected() as client:
-        found = client.datasets.get(dataset)
+        found = client.datasets.get(_id(client, dataset))
     if as_json:
         show_json(found)
         return
@@ -87,7 +91,7 @@ def show(dataset: Id, as_json: options.Json = False) -> None:
 def preview(dataset: Id, as_json: options.Json = False) -> None:
     """Show the first rows."""
     with connected() as client:
-        found = client.datasets.preview(dataset)
+        found = client.datasets.preview(_id(client, dataset))
     if as_json:
         show_json(found)
         return
@@ -113,5 +117,9 @@ def register(
 def rm(dataset: Id) -> None:
     """Delete a dataset. Refused while a live job reads it or a schedule names it."""
     with connected() as client:
-        client.datasets.delete(dataset)
-    say(f"{dataset} is deleted")
+        client.datasets.delete(found := _id(client, dataset))
+    say(f"{found} is deleted")
+
+
+def _id(client: Client, given: str) -> str:
+    return id_of(given, client.datasets.list(), "dataset")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,10 @@ from shared.states import JobState
 if TYPE_CHECKING:
     from graft.client import Job
     from graft.client.sources import OnProgress
+
+_SKIP = "`graft predict … --skip-bad-rows 0.1` scores the others and lists such rows, if no more than a tenth is bad"
+_WAYS_OUT = {"bad_row": _SKIP, "too_many_bad_rows": _SKIP}
+"""What may be done about a failure, by its code."""
 
 
 @contextmanager
@@ -66,8 +70,8 @@ def finish(*jobs: Job) -> None:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def show_outcome(job: Job) -> None:
-    """What came of a job that has ended, in some lines."""
+def show_outcome(job: Job, *, is_fetched: bool = False) -> None:
+    """What came of a job that has ended, in some lines. is_fetched: the rows of a batch are here already."""
     record = job.record
     begun, ended = record.started_at, record.finished_at
     took = f" in {duration((ended - begun).total_seconds())}" if begun and ended else ""
@@ -76,6 +80,8 @@ def show_outcome(job: Job) -> None:
         say(f"  {clean(record.error.message)} ({record.error.code})")
         again = f"; `graft jobs retry {job.id}` submits it again" if record.error.retryable else ""
         say(f"  `graft jobs logs {job.id}` tells more{again}")
+        if way_out := _WAYS_OUT.get(record.error.code):
+            say(f"  {way_out}")
     for warning in record.warnings:
         say(f"  warning: {clean(warning)}")
     if record.status is not JobState.SUCCEEDED:
@@ -94,6 +100,18 @@ def show_outcome(job: Job) -> None:
                 "counts": record.counts.model_dump() if record.counts else None,
             }
         )
+        _tell_where(job, is_fetched)
+
+
+def _tell_where(job: Job, is_fetched: bool) -> None:
+    """How the output of a batch is fetched."""
+    if job.type != "batch_predict":
+        return
+    output: Any = job.record.spec["output"]
+    if not is_fetched:
+        say(f"`graft jobs output {job.id} -o scored.{output['format']}` downloads the rows")
+    if job.record.counts and job.record.counts.failed:
+        say(f"`graft jobs output {job.id} --errors -o bad.jsonl` downloads the list of those that were bad")
 
 
 def _headline(metrics: dict[str, object]) -> dict[str, object]:

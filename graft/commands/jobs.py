@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from graft.commands import completing, options
+from graft.commands import completing, options, outputs
 from graft.commands.following import finish, followed, show_outcome
+from graft.commands.listing import Listing
 from graft.commands.showing import cell, clean, duration, show_fields, show_json, show_table, size
 from graft.commands.telling import JOB_FAILED, connected, say
 from shared.states import JobState
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from graft.client import Client, Job
 
 app = typer.Typer(
-    help="Jobs: look, wait, read their logs, cancel, submit again.", invoke_without_command=True
+    cls=Listing, help="Jobs: look, wait, fetch outputs, read logs, cancel, submit again. `ls`, if left out."
 )
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", autocompletion=completing.jobs)]
 _Status = Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")]
 _Type = Annotated[str | None, typer.Option("--type", help="train, fine_tune, batch_predict, evaluate, …")]
 _Model = Annotated[str | None, typer.Option(help="Those about this model.", autocompletion=completing.models)]
@@ -30,12 +30,6 @@ _Model = Annotated[str | None, typer.Option(help="Those about this model.", auto
 _EVERY_SECONDS = 1.0
 _TOLD = frozenset({"type", "priority", "max_attempts", "metadata"})
 """Of what was asked for, what the record tells as well."""
-
-
-@app.callback()
-def default(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_jobs()
 
 
 @app.command("ls")
@@ -65,7 +59,7 @@ def list_jobs(
 
 
 @app.command()
-def show(job_id: Id, watch: options.Watch = False, as_json: options.Json = False) -> None:
+def show(job_id: options.JobId, watch: options.Watch = False, as_json: options.Json = False) -> None:
     """Show all about a job; with --watch until it has ended."""
     with connected() as client:
         job = client.jobs.get(job_id)
@@ -97,9 +91,12 @@ def wait(
             raise typer.Exit(JOB_FAILED)
 
 
+app.command()(outputs.output)
+
+
 @app.command()
 def logs(
-    job_id: Id,
+    job_id: options.JobId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -114,7 +111,7 @@ def logs(
 
 
 @app.command()
-def events(job_id: Id, as_json: options.Json = False) -> None:
+def events(job_id: options.JobId, as_json: options.Json = False) -> None:
     """Print what happened to a job, oldest first."""
     with connected() as client:
         found = list(client.jobs.events(job_id))
@@ -129,7 +126,7 @@ def events(job_id: Id, as_json: options.Json = False) -> None:
 
 
 @app.command()
-def cancel(job_id: Id, as_json: options.Json = False) -> None:
+def cancel(job_id: options.JobId, as_json: options.Json = False) -> None:
     """Cancel a job: a queued one at once, a running one as soon as its worker hears of it."""
     with connected() as client:
         job = client.jobs.cancel(job_id)
@@ -140,7 +137,7 @@ def cancel(job_id: Id, as_json: options.Json = False) -> None:
 
 
 @app.command()
-def retry(job_id: Id, watch: options.Watch = False, as_json: options.Json = False) -> None:
+def retry(job_id: options.JobId, watch: options.Watch = False, as_json: options.Json = False) -> None:
     """Submit a failed or cancelled job again, as a new one."""
     with connected() as client:
         followed(client.jobs.retry(job_id), watch=watch, as_json=as_json)

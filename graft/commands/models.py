@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graft.commands import completing, options
+from graft.commands.listing import Listing
 from graft.commands.showing import ago, cell, show_fields, show_json, show_table, size
 from graft.commands.telling import connected, say
 from graft.commands.verdicts import show_report
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from shared.contracts.models import ModelVersion
 
 app = typer.Typer(
-    help="Models: look, compare, say which version is in use, read whether a fine-tune helped.",
-    invoke_without_command=True,
+    cls=Listing,
+    help="Models: look, compare, say which version is in use, and whether a fine-tune helped. `ls`, if left out.",
 )
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="Its name.", autocompletion=completing.models)]
@@ -30,12 +31,6 @@ Ref = Annotated[
     ),
 ]
 _Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="A name that moves from version to version.")]
-
-
-@app.callback()
-def default(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_models()
 
 
 @app.command("ls")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graft.commands import completing
 from shared.queue import PRIORITIES, Priority
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -29,6 +30,7 @@ _NICKNAMES: dict[str, ChosenKind] = {
     "boosting": "gradient_boosting",
 }
 
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", autocompletion=completing.jobs)]
 Json = Annotated[bool, typer.Option("--json", help="Print the API's answer as JSON.")]
 Watch = Annotated[
     bool, typer.Option("--watch", "-w", help="Stay until the job has ended. A failed job is exit code 4.")

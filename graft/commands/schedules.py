@@ -11,28 +11,24 @@ import typer
 
 from graft.commands import completing, options
 from graft.commands.following import followed, upload_bar
+from graft.commands.listing import Listing
+from graft.commands.naming import id_of
 from graft.commands.showing import show_fields, show_json, show_table
 from graft.commands.telling import connected, say
 
 if TYPE_CHECKING:
     from graft.client import Client, Schedule
 
-app = typer.Typer(help="Schedules: jobs that come again and again.", invoke_without_command=True)
+app = typer.Typer(cls=Listing, help="Schedules: jobs that come again and again. `ls`, if left out.")
 
 Id = Annotated[
     str,
     typer.Argument(
         metavar="SCHEDULE",
-        help="Its id, as `graft schedules ls` shows it.",
+        help="Its name, or its id where several have that name.",
         autocompletion=completing.schedules,
     ),
 ]
-
-
-@app.callback()
-def default(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_schedules()
 
 
 @app.command()
@@ -84,6 +80,9 @@ def create(
             body = {"type": "batch_predict", "model": predict, "input": _input(client, input_ or "")}
             body |= {"column_map": column_map} if column_map else {}
         made = client.schedules.create(name, cron, body, timezone=timezone, paused=paused, **rules)
+        others = _others_of_that_name(client, made)
+    if others:
+        say(f"warning: {name} is the name of {', '.join(others)}, too: each submits its jobs")
     if as_json:
         show_json(made)
         return
@@ -108,7 +107,7 @@ def list_schedules(as_json: options.Json = False) -> None:
 def show(schedule: Id, as_json: options.Json = False) -> None:
     """Show a schedule, and what came of its latest times."""
     with connected() as client:
-        found = client.schedules.get(schedule)
+        found = client.schedules.get(_id(client, schedule))
         if as_json:
             show_json(found)
             return
@@ -129,14 +128,14 @@ def show(schedule: Id, as_json: options.Json = False) -> None:
 def run(schedule: Id, watch: options.Watch = False, as_json: options.Json = False) -> None:
     """Submit its job now, besides its times."""
     with connected() as client:
-        followed(client.schedules.run(schedule), watch=watch, as_json=as_json)
+        followed(client.schedules.run(_id(client, schedule)), watch=watch, as_json=as_json)
 
 
 @app.command()
 def pause(schedule: Id, as_json: options.Json = False) -> None:
     """Let its times pass."""
     with connected() as client:
-        found = client.schedules.pause(schedule)
+        found = client.schedules.pause(_id(client, schedule))
     show_json(found) if as_json else say(f"{found.name} is paused")
 
 
@@ -144,7 +143,7 @@ def pause(schedule: Id, as_json: options.Json = False) -> None:
 def resume(schedule: Id, as_json: options.Json = False) -> None:
     """Let it go on."""
     with connected() as client:
-        found = client.schedules.resume(schedule)
+        found = client.schedules.resume(_id(client, schedule))
     show_json(found) if as_json else say(f"{found.name}: next {_when(found)}")
 
 
@@ -152,8 +151,22 @@ def resume(schedule: Id, as_json: options.Json = False) -> None:
 def rm(schedule: Id) -> None:
     """Delete a schedule. Its jobs go on."""
     with connected() as client:
-        client.schedules.delete(schedule)
-    say(f"{schedule} is deleted")
+        client.schedules.delete(found := _id(client, schedule))
+    say(f"{found} is deleted")
+
+
+def _id(client: Client, given: str) -> str:
+    return id_of(given, client.schedules.list(), "schedule")
+
+
+def _others_of_that_name(client: Client, made: Schedule) -> list[str]:
+    """Their ids; none if the key may not look."""
+    from graft.client import Forbidden
+
+    try:
+        return [one.id for one in client.schedules.list() if one.name == made.name and one.id != made.id]
+    except Forbidden:
+        return []
 
 
 def _when(schedule: Schedule) -> str:

@@ -10,6 +10,7 @@ import typer
 from graft.commands import options
 from graft.commands.completing import models
 from graft.commands.following import finish, followed, show_outcome, upload_bar
+from graft.commands.outputs import format_of_output
 from graft.commands.showing import show_json
 from graft.commands.telling import JOB_FAILED, connected, say
 from shared.states import JobState
@@ -60,7 +61,7 @@ def predict(
     written = {
         "columns": columns,
         "probabilities": probabilities,
-        "format": _format(output),
+        "format": "parquet" if output is None else format_of_output(output),
     }
     common = options.common(priority, metadata, timeout)
     with connected() as client:
@@ -88,7 +89,7 @@ def predict(
         if as_json:
             show_json({**job.to_dict(), "downloaded": paths})
         else:
-            show_outcome(job)
+            show_outcome(job, is_fetched=True)
             say(f"written: {', '.join(paths)}")
 
 
@@ -155,19 +156,3 @@ def _renames(column: list[str] | None, label: list[str] | None) -> dict[str, Any
         "column_map": options.pairs(column, "--column") or None,
         "label_map": options.settings(label, "--label") or None,
     }
-
-
-def _format(output: Path | None) -> str:
-    """What to write there; Parquet into a folder. Raises BadParameter now, and not when the batch has been scored."""
-    from graft.client.sources import format_of
-
-    if output is None or output.is_dir() or not output.suffix:
-        return "parquet"
-    if not output.absolute().parent.is_dir():
-        raise typer.BadParameter(f"{output.parent} is no folder", param_hint="--output")
-    found = format_of(output)
-    if found is None:
-        raise typer.BadParameter(
-            "should end in .parquet, .csv or .jsonl, or be a folder", param_hint="--output"
-        )
-    return found

@@ -60,5 +60,8 @@ def _tell(error: GraftError) -> None:
         say(f"graft: {clean(error.message)}")
     for pointer, detail in fields.items():
         say(f"{'graft: ' if is_told else '  '}{clean(pointer.lstrip('/'))}: {clean(detail)}")
-    if error.hint:
-        say(f"  {error.hint}")
+    hint = error.hint
+    if isinstance(error, errors.JobUnsuccessful):
+        hint = f"`graft jobs logs {error.job.id}` tells more"
+    if hint:
+        say(f"  {hint}")

@@ -160,7 +160,9 @@ def _jobs(client: graft.Client, of: Of, folder: Path) -> None:
     assert of("outputs.to_arrow", outputs.to_arrow).num_rows == len(
         of("outputs.to_pandas", outputs.to_pandas)
     )
+    assert of("outputs.format", lambda: outputs.format) == "parquet"
     assert of("outputs.download", lambda: outputs.download(folder / "scored.parquet"))
+    assert of("outputs.download_errors", lambda: outputs.download_errors(folder / "bad.jsonl")).exists()
     running = [
         of(
             "client.fine_tune",

@@ -215,7 +215,7 @@ def test_what_is_wrong_is_said_with_an_exit_code_of_its_own(
     assert "target" in shell.graft(*upright, "nothing", code=BAD_INPUT).stderr
     assert "svm" in shell.graft(*upright, "digit", "--model", "gpt", code=BAD_INPUT).stderr
     no_file = shell.graft("train", "no-such.csv", "--target", "y", "--name", "x", code=BAD_INPUT)
-    assert "neither" in no_file.stderr
+    assert "there is no file no-such.csv" in no_file.stderr
     assert "there is no" in shell.graft("predict", "no-such", "unlabelled.jsonl", code=BAD_INPUT).stderr
     assert "there is no" in shell.graft("jobs", "show", "job_01M881A5K9E7JJ9MYW8KW8BGVE", code=REFUSED).stderr
     away = shell.graft("jobs", code=UNREACHABLE, GRAFT_URL="http://127.0.0.1:1")

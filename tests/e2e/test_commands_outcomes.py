@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from graft.demo import write_tables
 from tests.e2e import tables
 from tests.e2e.conftest import OPERATORS_KEY, RunningStack
-from tests.e2e.test_commands import JOB_FAILED, Shell
+from tests.e2e.test_commands import BAD_INPUT, JOB_FAILED, Shell
 from tests.support.visitor import Visitor
 
 INTERRUPTED = 130
@@ -143,3 +145,40 @@ def waiting(shell: Shell, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=Path(shell.folder), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+def test_the_rows_of_a_batch_are_fetched_by_whoever_has_its_id(shell: Shell, trained: str) -> None:
+    done = shell.graft("predict", trained, "south.csv", "--watch")
+    job = next(word for word in done.stderr.split() if word.startswith("job_"))
+    told = f"graft jobs output {job} -o scored.parquet"
+    seen = (done, shell.graft("jobs", "show", job), shell.graft("jobs", "wait", job))
+    assert [told in one.stderr for one in seen] == [True] * 3
+    assert shell.graft("jobs", "output", job, "-o", "scored.parquet").stdout == "scored.parquet\n"
+    assert pyarrow.parquet.read_table(shell.folder / "scored.parquet").num_rows == 200
+    (file,) = shell.graft("jobs", "output", job, "-o", "scored").stdout.split()
+    assert pyarrow.parquet.read_table(shell.folder / file).num_rows == 200
+    other = shell.graft("jobs", "output", job, "-o", "scored.csv", code=BAD_INPUT)
+    assert ".parquet" in other.stderr
+    assert not (shell.folder / "scored.csv").exists()
+    here = shell.graft("predict", trained, "south.csv", "-o", "here.csv")
+    assert "graft jobs output" not in here.stderr
+
+
+def test_the_list_of_bad_rows_is_named_and_fetched(shell: Shell, trained: str) -> None:
+    lines = (shell.folder / "south.csv").read_text().splitlines()
+    lines[3] = '"old",true,"Bern",2021-01-01,"stays"'
+    (shell.folder / "bad.csv").write_text("\n".join(lines) + "\n")
+    failed = shell.graft("predict", trained, "bad.csv", "--watch", code=JOB_FAILED).stderr
+    assert "bad_row" in failed
+    assert "--skip-bad-rows" in failed
+    done = shell.graft("predict", trained, "bad.csv", "--skip-bad-rows", 0.1, "-o", "good.csv")
+    job = next(word for word in done.stderr.split() if word.startswith("job_"))
+    assert f"graft jobs output {job} --errors -o bad.jsonl" in done.stderr
+    shell.graft("jobs", "output", job, "--errors", "-o", "bad.jsonl")
+    (bad,) = map(json.loads, (shell.folder / "bad.jsonl").read_text().splitlines())
+    assert (bad["row"], bad["column"]) == (3, "age")
+    none = shell.graft("predict", trained, "south.csv", "-o", "all.csv").stderr
+    job = next(word for word in none.split() if word.startswith("job_"))
+    assert "--errors" not in none
+    shell.graft("jobs", "output", job, "--errors", "-o", "none.jsonl")
+    assert (shell.folder / "none.jsonl").read_text() == ""

@@ -289,7 +289,7 @@ def test_what_cannot_be_uploaded_says_why_and_sends_nothing(answering: Scripted,
                 client.upload(source)  # type: ignore[arg-type]
             assert words in caught.value.message
             assert caught.value.hint or isinstance(source, Path)
-        with pytest.raises(graft.BadSource, match="neither the id of a dataset nor a file"):
+        with pytest.raises(graft.BadSource, match="there is no file ds_1"):
             client.train("ds_1", target="label", name="m")
         with pytest.raises(graft.BadSource, match="format should be one of"):
             client.upload(b"a", format="xlsx")  # type: ignore[arg-type]
