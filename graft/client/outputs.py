@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, get_args
 
-from graft.client.errors import BadSource, ConnectionBroken
+from graft.client.errors import BadSettings, BadSource, ConnectionBroken
 from graft.client.joining import join
 from graft.client.transport import Transport
 from shared.contracts.outputs import Manifest, ManifestErrors, ManifestFile
@@ -79,7 +79,12 @@ class Outputs:
         return pa.concat_tables(tables, promote_options="permissive")
 
     def to_pandas(self) -> pd.DataFrame:
-        """All rows in their order. Needs pandas and pyarrow."""
+        """All rows in their order. Needs pyarrow and pandas; without the latter BadSettings, and nothing is fetched."""
+        try:
+            import pandas  # noqa: F401
+        except ImportError as error:
+            hint = "to_pandas() needs it: pip install pandas; to_arrow() does without"
+            raise BadSettings("pandas is missing", hint) from error
         return self.to_arrow().to_pandas()
 
     def _to_file(self, file: ManifestFile | ManifestErrors, target: Path) -> Path:

@@ -56,6 +56,19 @@ except graft.NoConnection as error:
     assert "connection refused" in run(program)
 
 
+def test_a_data_frame_without_pandas_is_refused_with_what_to_install() -> None:
+    program = f"""{NOTHING_ELSE}
+from graft.client.outputs import Outputs
+try:
+    Outputs(None, None).to_pandas()  # of neither of which it gets to make use
+except graft.GraftError as error:
+    print(error)
+"""
+    told = run(program)
+    assert "pandas is missing" in told
+    assert "pip install pandas" in told
+
+
 def test_what_is_refused_there_is_really_missing() -> None:
     program = (
         f"{NOTHING_ELSE}\ntry:\n    import pyarrow\nexcept ModuleNotFoundError as error:\n    print(error)"
