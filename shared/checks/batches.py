@@ -49,11 +49,8 @@ def _scorable(checks: Checks, body: BatchPredictBody, dataset: Dataset, model: M
         wanted = _inputs(model)
         found = correspondence.columns(checks, body.column_map, None, names, wanted)
         if missing := [name for name in wanted if name not in found]:
-            sentence = (
-                f"the dataset lacks columns the model needs: {some(missing)}. If it has them by other names, say which "
-                "is which in column_map (--column theirs=ours)"
-            )
-            checks.wrong("/input/dataset", sentence)
+            sentence = f"the dataset lacks columns the model needs: {some(missing)}"
+            checks.wrong("/input/dataset", f"{sentence}. {correspondence.MAP}")
 
 
 def _inputs(model: ModelVersion) -> list[str]:
