@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,12 +139,19 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_get_back_to_it(shell: Shell
 
 
 def waiting(shell: Shell, *arguments: object) -> subprocess.Popen[str]:
-    """The command, at work, with pipes for what it says."""
+    """The command, at work, with pipes for what it says. Ctrl-C reaches it, also where a shell in the background told
+    all that it started to ignore that."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     env |= {"GRAFT_URL": shell.url, "GRAFT_API_KEY": OPERATORS_KEY}
     command: Any = [sys.executable, "-m", "graft", *map(str, arguments)]
     return subprocess.Popen(
-        command, cwd=Path(shell.folder), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=Path(shell.folder),
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
