@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import random
 import re
 from typing import NoReturn
 
@@ -50,6 +49,7 @@ from shared import services as composition
 from shared.config import Settings, forget_secrets
 from shared.confinement import Readers
 from shared.errors import InvalidInput, Malformed, UnsupportedMedia
+from shared.ids import fresh_id
 from shared.inference import ModelServer
 from shared.services import Services
 from shared.watching import Watch
@@ -154,8 +154,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
     def begin() -> None:
         counters.begin_request()
         offered = request.headers.get("X-Request-ID", "")
-        # An id is no secret: the system's random numbers would cost a call in which other threads go first.
-        g.request_id = offered if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(128):032x}"
+        g.request_id = offered if _REQUEST_ID.fullmatch(offered) else fresh_id()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if not auth.is_public(request.path):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 from gunicorn import util
 from gunicorn.http import errors
@@ -15,6 +14,7 @@ from api.arrivals import PatientWorker
 from shared import logs
 from shared.contracts.problems import MEDIA_TYPE, problem
 from shared.errors import RequestTimeout
+from shared.ids import fresh_id
 
 log = logs.get(__name__)
 
@@ -44,7 +44,7 @@ class Worker(PatientWorker):
         """Answer with a problem (RFC 9457) and never with what was sent, which gunicorn's own page would repeat."""
         known = (found for found in _STATUSES if isinstance(exc, found[0]))
         _, status, code = next(known, (None, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"))
-        request_id = uuid4().hex
+        request_id = fresh_id()
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request_crashed", request_id=request_id, exc_info=exc)
         else:
@@ -52,7 +52,7 @@ class Worker(PatientWorker):
         _say(client, status, code, request_id)
 
     def refuse(self, client: Any, status: HTTPStatus, code: str) -> None:
-        request_id = uuid4().hex
+        request_id = fresh_id()
         log.info("request_refused", request_id=request_id, status=status, code=code)
         _say(client, status, code, request_id)
 

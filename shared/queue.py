@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import base64
 import json
-import random
 from functools import cache
 from typing import Any, Final, Literal
+
+from shared.ids import fresh_id
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
@@ -45,7 +46,7 @@ _BODY: Final = base64.b64encode(
 
 def wake_up(queue: str) -> str:
     """One wake-up, as it lies in the Redis list. Each has an id of its own: kombu acknowledges by it."""
-    return wake_up_template(queue).replace("%s", f"{random.getrandbits(128):032x}")
+    return wake_up_template(queue).replace("%s", fresh_id())
 
 
 @cache
