@@ -8,6 +8,7 @@ from shared.checks.base import Checks, name_of, some, types_of
 from shared.contracts.datasets import Dataset
 from shared.contracts.jobs import BatchPredictBody
 from shared.contracts.models import ModelVersion
+from shared.contracts.transfer import MAP_COLUMNS
 from shared.errors import InvalidInput
 
 
@@ -50,7 +51,7 @@ def _scorable(checks: Checks, body: BatchPredictBody, dataset: Dataset, model: M
         found = correspondence.columns(checks, body.column_map, None, names, wanted)
         if missing := [name for name in wanted if name not in found]:
             sentence = f"the dataset lacks columns the model needs: {some(missing)}"
-            checks.wrong("/input/dataset", f"{sentence}. {correspondence.MAP}")
+            checks.wrong("/input/dataset", f"{sentence}. {MAP_COLUMNS}")
 
 
 def _inputs(model: ModelVersion) -> list[str]:

@@ -8,11 +8,8 @@ from typing import Any
 from shared.checks.base import Checks, some, types_of
 from shared.contracts.datasets import Dataset
 from shared.contracts.models import ModelVersion
-from shared.contracts.transfer import ShiftReportBody
+from shared.contracts.transfer import MAP_COLUMNS, ShiftReportBody
 from shared.pointers import pointer
-
-MAP = "If they are there by other names, say which is which in column_map (--column theirs=ours)"
-"""What to do about columns that are missing."""
 
 
 def columns(
@@ -72,7 +69,7 @@ def with_dataset(checks: Checks, body: ShiftReportBody, dataset: Dataset, source
     features = [name for name in wanted if name != body.target]
     names = columns(checks, body.column_map, body.target, types_of(dataset), features)
     if not names & set(features):
-        sentence = f"the datasets have no column in common; the source has {some(features)}. {MAP}"
+        sentence = f"the datasets have no column in common; the source has {some(features)}. {MAP_COLUMNS}"
         checks.wrong("/dataset", sentence)
     if body.label_map and body.target is None:
         checks.wrong("/label_map", "labels can only be mapped where target names their column")

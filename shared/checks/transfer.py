@@ -9,6 +9,7 @@ from shared.contracts.datasets import Dataset
 from shared.contracts.kinds import TREES
 from shared.contracts.models import ModelVersion
 from shared.contracts.transfer import (
+    MAP_COLUMNS,
     NEEDS_SOURCE_ROWS,
     NEEDS_WEIGHTS,
     EvaluateBody,
@@ -154,8 +155,8 @@ def _fits(
     correspondence.labels(checks, body.label_map, target, model)
     if missing := [name for name in wanted if name not in found_names]:
         if len(missing) == len(wanted):
-            sentence = f"the dataset has none of the model's columns: {some(wanted)}. {correspondence.MAP}"
+            sentence = f"the dataset has none of the model's columns: {some(wanted)}. {MAP_COLUMNS}"
             checks.wrong("/dataset", sentence)
         elif strict := [name for name in missing if not wanted[name].get("nullable", True)]:
             sentence = f"the dataset lacks {some(strict)}, and the model was trained with missing: fail"
-            checks.wrong("/dataset", f"{sentence}. {correspondence.MAP}")
+            checks.wrong("/dataset", f"{sentence}. {MAP_COLUMNS}")

@@ -48,13 +48,14 @@ class EstimatorSpec(Body):
     @classmethod
     def _known(cls, given: object) -> object:
         """pydantic would say that a setting is extra, and not which there are."""
-        chosen = given.get("kind") if isinstance(given, dict) else None
-        for kind in CHOICES:
-            if isinstance(given, dict) and kind == chosen:
-                settings = {"loss"} | supported(kind).parameters
-                for name in (name for name in given if name not in cls.model_fields):
-                    guess = _meant(str(name), settings)
-                    raise refusal(str(name), f"no such setting{guess} {kind} takes {_listed(settings)}")
+        if not isinstance(given, dict):
+            return given
+        kind = next((kind for kind in CHOICES if kind == given.get("kind")), None)
+        strange = next((name for name in given if name not in cls.model_fields), None)
+        if kind is not None and strange is not None:
+            settings = {"loss"} | supported(kind).parameters
+            guess = _meant(str(strange), settings)
+            raise refusal(str(strange), f"no such setting{guess} {kind} takes {_listed(settings)}")
         return given
 
     @model_validator(mode="after")

@@ -46,6 +46,9 @@ LabelMap = Annotated[dict[LabelText, LabelValue], Field(max_length=1_000), After
 ColumnMap = Annotated[dict[ColumnName, ColumnName], Field(max_length=10_000), AfterValidator(_one_to_one)]
 """A column of a table → the model's column that it is. One to one."""
 
+MAP_COLUMNS = "If they are there by other names, say which is which in column_map (--column theirs=ours)"
+"""What to do about columns that are missing."""
+
 
 class TargetTable(JobBody):
     """A table that is to be read as a source model's, whose columns and labels it may call something else."""

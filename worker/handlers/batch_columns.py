@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.contracts.tables import Column
+from shared.contracts.transfer import MAP_COLUMNS
 from shared.errors import InvalidInput
 from shared.modeling import Model
 from shared.pointers import pointer
@@ -36,10 +37,7 @@ def check_columns(
     _check_renames(renames, names)
     known = {renames.column(name) for name in names}
     if missing := [name for name in inputs if name not in known]:
-        sentence = (
-            f"the input lacks the columns {', '.join(missing)}. If it has them by other names, say which is which in "
-            "column_map (--column theirs=ours)"
-        )
+        sentence = f"the input lacks the columns {', '.join(missing)}. {MAP_COLUMNS}"
         raise InvalidInput(sentence, code="missing_columns")
     if spec["output"].get("decision") and not model.has_decision:
         raise InvalidInput("the model has no decision scores; leave out output.decision", code="no_decision")
