@@ -18,6 +18,17 @@ from graft.demo import write_tables
 from tests.e2e.conftest import OPERATORS_KEY, RunningStack
 
 OK, REFUSED, BAD_INPUT, UNREACHABLE, JOB_FAILED = range(5)
+LONG = (
+    "--model",
+    "nn",
+    "--set",
+    "epochs=100000",
+    "--set",
+    "learning_rate=1e-6",
+    "--set",
+    "hidden_layers=256,128",
+)
+"""Options of a training that does not end by itself in time."""
 
 
 class Shell:
@@ -103,17 +114,7 @@ def test_a_dataset_is_given_by_file_or_by_id(shell: Shell) -> None:
 
 
 def test_jobs_are_looked_at_waited_for_and_stopped(shell: Shell) -> None:
-    long = (
-        "--model",
-        "nn",
-        "--set",
-        "epochs=100000",
-        "--set",
-        "learning_rate=1e-6",
-        "--set",
-        "hidden_layers=256,128",
-    )
-    done = shell.graft("train", "upright.csv", "--target", "digit", "--name", "cli-long", *long)
+    done = shell.graft("train", "upright.csv", "--target", "digit", "--name", "cli-long", *LONG)
     job = done.stdout.strip()
     assert f"graft jobs wait {job}" in done.stderr
     assert shell.json("jobs", "show", job)["spec"]["estimator"]["hidden_layers"] == [256, 128]

@@ -19,20 +19,10 @@ import pytest
 from graft.demo import write_tables
 from tests.e2e import tables
 from tests.e2e.conftest import OPERATORS_KEY, RunningStack
-from tests.e2e.test_commands import BAD_INPUT, JOB_FAILED, Shell
+from tests.e2e.test_commands import BAD_INPUT, JOB_FAILED, LONG, Shell
 from tests.support.visitor import Visitor
 
 INTERRUPTED = 130
-LONG = (
-    "--model",
-    "nn",
-    "--set",
-    "epochs=100000",
-    "--set",
-    "learning_rate=1e-6",
-    "--set",
-    "hidden_layers=256,128",
-)
 
 
 @pytest.fixture(scope="module")

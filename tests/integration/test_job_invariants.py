@@ -64,7 +64,7 @@ MOST_INTERRUPTIONS = 1
 FOREVER_SECONDS = 10 * 3600.0  # no lease or delay of a history ends by itself
 OVERDUE_SECONDS = 3600.0
 
-AT_LENGTH = run_settings(deadline=None, suppress_health_check=list(HealthCheck))
+AT_LENGTH = run_settings(suppress_health_check=list(HealthCheck))
 PROFILES = {
     "ci": run_settings(AT_LENGTH, max_examples=400, stateful_step_count=30, derandomize=True, database=None),
     "soak": run_settings(AT_LENGTH, max_examples=5_000, stateful_step_count=100),

@@ -139,7 +139,6 @@ def test_the_count_never_drifts(services: Services) -> None:
     profile = run_settings(
         max_examples=60,
         stateful_step_count=25,
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
