@@ -66,21 +66,27 @@ class Watched:
             master.set("graft:test:mark", secrets.token_hex(4))
             assert master.wait(COUNT - 1, 10_000) == COUNT - 1
 
-    def settled(self, not_port: int, seconds: float = 60) -> int:
-        """The new master's port, once it takes writes; `min-replicas-to-write` needs a replica that follows it."""
+    def epoch(self) -> int:
+        """The number of the failover that made the master what it is."""
+        with self._sentinel() as sentinel:
+            return int(sentinel.sentinel_master(NAME)["config-epoch"])
 
-        def look() -> int | None:
-            try:
-                port = self.master()
-                with self.operator(port) as master:
-                    role = master.role()
-                    return port if port != not_port and role[0] == "master" and role[2] else None
-            except redis.RedisError:
-                return None
+    def settled(self, since: int, replicas: int = 1, seconds: float = 60) -> None:
+        """There is a master of a later epoch and it is followed: `min-replicas-to-write` needs one that does.
 
-        found = eventually(look, seconds)
-        assert found
-        return found
+        Which of the servers it is nobody can say for long: a machine that stands still for seconds makes sentinels
+        choose again, also the one before.
+        """
+        eventually(lambda: self.epoch() > since and self.followers() >= replicas, seconds)
+
+    def followers(self, port: int | None = None) -> int:
+        """How many replicas follow this server (the master); -1 while it does not answer or is no master."""
+        try:
+            with self.operator(port or self.master()) as master:
+                role = master.role()
+        except redis.RedisError:
+            return -1
+        return len(role[2]) if role[0] == "master" else -1
 
     def _sentinel(self) -> redis.Redis:
         alive = next(port for port, server in self.sentinels.items() if server.exit_code() is None)
@@ -119,26 +125,18 @@ def watched(directory: Path) -> Iterator[Watched]:
                 .replace("port 26379", f"port {port}")
             )
             text = text.replace("10.0.0.1 6379", f"{HOST} {first}").replace(
-                "milliseconds graft 5000", "milliseconds graft 1000"
+                "milliseconds graft 5000", "milliseconds graft 3000"
             )
             (home / "sentinel.conf").write_text(text + f"bind {HOST}\n")
             sentinels[port] = stack.enter_context(_server(home, "sentinel.conf", "--sentinel"))
         running = Watched(servers, sentinels, passwords)
         for server in servers.values():
             server.start()
-        eventually(lambda: _following(running, first), 60)
+        eventually(lambda: running.followers(first) == COUNT - 1, 60)
         for server in sentinels.values():
             server.start()
         eventually(lambda: _complete(running), 60)
         yield running
-
-
-def _following(running: Watched, first: int) -> bool:
-    try:
-        with running.operator(first) as master:
-            return len(master.role()[2]) == COUNT - 1
-    except redis.RedisError:
-        return False
 
 
 def _complete(running: Watched) -> bool:
