@@ -15,7 +15,7 @@ demo: $(VENV)/.runtime  ## Train, fine-tune and batch-score on real data over HT
 	$(BIN)/graft demo
 
 test: $(VENV)/.dev  ## Run the whole test suite against real servers
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --reruns 1 -raR $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --reruns 1 -raR $(PYTEST_ARGS)
 
 chaos: $(VENV)/.dev  ## Inject faults into real processes and servers: the long soak (CI runs the short one in make test)
 	CHAOS_SOAK=1 $(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)

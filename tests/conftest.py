@@ -32,6 +32,13 @@ def pytest_report_header() -> str:
     return f"object store: {'minio on PATH' if shutil.which('minio') else 'rclone serve s3'}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why a test needed its second try: without it, a flaw that shows once in a while is never seen."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.write_sep("_", f"second try: {report.nodeid}")
+        terminalreporter.line(report.longreprtext)
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with start_redis(tmp_path_factory.mktemp("redis")) as server:
