@@ -10,7 +10,7 @@ from typing import NoReturn
 import pyarrow as pa
 import structlog
 from apiflask import APIFlask
-from flask import Request, Response, g, request
+from flask import Request, Response, g
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
@@ -44,6 +44,7 @@ from api import (
 from api.completing import Completing
 from api.exporter import Exporter
 from api.waiting import Waiting
+from api.wiring import asked_now
 from shared import logs, tracing
 from shared import services as composition
 from shared.config import Settings, forget_secrets
@@ -142,55 +143,64 @@ def _readers(settings: Settings) -> Readers:
 
 
 def _identify_requests(app: APIFlask, built: Services) -> None:
-    """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key."""
+    """Every request has an id, in its log lines and its answer; and, but for the public pages, a known key.
+
+    What is asked of a request here is asked of the object: Flask's proxies look it up at every turn.
+    """
     keyring = auth.Keyring(key.get_secret_value() for key in built.settings.api_keys)
     limiter = limiting.Limiter(built.settings, built.rates)
     app.extensions["graft.door"] = dashboard.Door(keyring, limiter)
     counter = usage.RequestCounter(built.usage)
     counter.start()
     atexit.register(counter.stop)
+    lines = log.bind()
 
     @app.before_request
     def begin() -> None:
-        counters.begin_request()
-        offered = request.headers.get("X-Request-ID", "")
-        g.request_id = offered if _REQUEST_ID.fullmatch(offered) else fresh_id()
+        asked, held = asked_now(), g._get_current_object()
+        counters.begin_request(held)
+        offered = asked.environ.get("HTTP_X_REQUEST_ID", "")
+        held.request_id = offered if _REQUEST_ID.fullmatch(offered) else fresh_id()
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
-        if not auth.is_public(request.path):
-            is_page = request.blueprint == dashboard.blueprint.name
-            if is_page:
-                dashboard.sessions.authenticate(keyring)
-            else:
-                limiter.authenticate(keyring, built.api_keys, auth.bearer())
-            counter.count(auth.project())
-            limiter.admit()
-            auth.authorize()
-            path_names.check(request.view_args, makes=request.method == "PUT")
-            if not is_page:
-                _expect_json()
+        structlog.contextvars.bind_contextvars(request_id=held.request_id)
+        if auth.is_public(asked.path):
+            return
+        is_page = asked.blueprint == dashboard.blueprint.name
+        if is_page:
+            dashboard.sessions.authenticate(keyring)
+        else:
+            limiter.authenticate(keyring, built.api_keys, auth.bearer(asked), asked)
+        principal: auth.Principal = held.principal
+        counter.count(principal.project)
+        limiter.admit(principal, asked)
+        auth.authorize(principal, asked)
+        path_names.check(asked.view_args, makes=asked.method == "PUT")
+        if not is_page:
+            _expect_json(asked)
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.get("request_id", "")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Content-Security-Policy", _NOTHING)
-        limiting.tell(response)
-        if request.path not in {"/healthz", "/readyz"}:
-            log.info("request", method=request.method, path=request.path, status=response.status_code)
-        counters.end_request(response)
+        asked, held = asked_now(), g._get_current_object()
+        headers = response.headers
+        headers.add("X-Request-ID", held.get("request_id", ""))
+        headers.add("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Content-Security-Policy", _NOTHING)
+        limiting.tell(held, headers)
+        if asked.path not in {"/healthz", "/readyz"}:
+            lines.info("request", method=asked.method, path=asked.path, status=response.status_code)
+        counters.end_request(asked, held, response)
         return response
 
 
-def _expect_json() -> None:
+def _expect_json(asked: Request) -> None:
     """A body is a JSON object, but for a table's upload, or a part's."""
-    has_body = request.content_length or "Transfer-Encoding" in request.headers
-    if not has_body or request.endpoint is None:  # what no view answers, 404 and 405, is not ours
+    has_body = asked.content_length or "HTTP_TRANSFER_ENCODING" in asked.environ
+    if not has_body or asked.endpoint is None:  # what no view answers, 404 and 405, is not ours
         return
-    if request.is_json:
-        if not isinstance(request.get_json(), dict):
+    if asked.is_json:
+        if not isinstance(asked.get_json(), dict):
             raise InvalidInput.at("", "the body should be a JSON object")
-    elif request.endpoint not in {"datasets.create_dataset", "uploads.put_part"}:
+    elif asked.endpoint not in {"datasets.create_dataset", "uploads.put_part"}:
         raise UnsupportedMedia("the body should be JSON, with Content-Type: application/json")
 
 

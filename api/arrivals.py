@@ -14,6 +14,11 @@ A request with a body of more than 64 KiB, or of unknown length, is long: its th
 (`api.patience`). A quarter of the threads never serves long ones, so short requests always find one. What a client does
 not take of its answer at once, the loop sends as it is taken.
 
+A thread that has answered puts the connection back where requests are waited for, and the loop hears of it when the
+next one comes. All the while the loop goes on polling it: most clients send nothing while they wait for an answer, and
+those that do are not polled until they have it. So a request costs few calls of the system, of which each has its
+thread let go of the interpreter and wait for it again.
+
 A connection that is closed lingers until the client has read the answer (RFC 9112, 9.6), which gunicorn waits for in
 its loop, and all others with it; here it does not hold anything up.
 """
@@ -24,16 +29,19 @@ import contextlib
 import re
 import selectors
 import socket
+import threading
 import time
 from collections import deque
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.http import wsgi
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from api.answering import Answer
 from api.patience import Backlog, Patience, PatientSocket
 
 SHORT_BYTES: Final = 64 * 2**10
@@ -48,12 +56,16 @@ _LOOK_SECONDS: Final = 0.25
 
 @dataclass(slots=True)
 class _Arrival:
-    """A request that comes."""
+    """What a connection waits for: a request that comes. There is one for each connection, `conn.arrival`."""
 
     conn: Any
-    began: float
+    until: float
+    is_kept: bool = False
+    """The connection has been answered before: the time for the next request is counted from when it begins."""
     received: bytearray = field(default_factory=bytearray)
     is_polled: bool = False
+    is_served: bool = False
+    """The request has come: a thread has it, or will."""
 
 
 @dataclass(slots=True)
@@ -61,7 +73,7 @@ class _Rest:
     """An answer that the client has not taken all of."""
 
     conn: Any
-    answered: Future[Any]
+    is_kept: bool
     looked: float
 
 
@@ -74,8 +86,62 @@ class _Farewell:
     dropped: int = 0
 
 
+class _Threads:
+    """What gunicorn calls a thread pool. Nobody asks what became of a request: its thread sees to that.
+
+    A request wakes one thread, the one that has been idle for the shortest time. Of those that wait for a queue, each
+    item wakes two: one takes it and one finds nothing.
+    """
+
+    def __init__(self, count: int, serve: Callable[[Any], None]) -> None:
+        self._serve = serve
+        self._lock = threading.Lock()
+        self._idle: list[_Seat] = []
+        self._waiting: deque[Any] = deque()
+        self._count = count
+        for _ in range(count):
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def give(self, conn: Any) -> None:
+        with self._lock:
+            if not self._idle:
+                self._waiting.append(conn)
+                return
+            seat = self._idle.pop()
+        seat.conn = conn
+        seat.taken.release()
+
+    def shutdown(self, wait: bool) -> None:
+        """All end once they have done what there is to do. `wait` is always false."""
+        for _ in range(self._count):
+            self.give(None)
+
+    def _run(self) -> None:
+        seat = _Seat()
+        while (conn := self._next(seat)) is not None:
+            self._serve(conn)
+
+    def _next(self, seat: _Seat) -> Any:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._idle.append(seat)
+        seat.taken.acquire()
+        conn, seat.conn = seat.conn, None
+        return conn
+
+
+class _Seat:
+    """Where an idle thread waits."""
+
+    def __init__(self) -> None:
+        self.conn: Any = None
+        self.taken = threading.Lock()
+        self.taken.acquire()
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """All that is not `handle…` runs in the main thread."""
+    """All runs in the main thread, but for `serve` and what it calls."""
 
     wsgi: Any
 
@@ -88,9 +154,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._long: set[Any] = set()
         self._held: deque[tuple[float, Any]] = deque()
         self._most_long = max(1, self.cfg.threads - max(1, self.cfg.threads // 4))
-        self._next_look = 0.0
+        self._next_look = self._next_notice = 0.0
         self._patience = Patience(20.0, 10_240.0)
         self._backlog = Backlog()
+        self._polling = threading.Lock()
+        """Held by who changes whether a connection is served or polled, while a thread may keep it."""
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
@@ -98,28 +166,64 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._patience = Patience(settings.client_seconds, settings.client_bytes_per_second)
         self.wsgi.wsgi_app = partial(_announcing, self.wsgi.wsgi_app)
 
+    def get_thread_pool(self) -> _Threads:
+        return _Threads(self.cfg.threads, self.serve)
+
     def refuse(self, client: Any, status: HTTPStatus, code: str) -> None:
         """Answer a request that no view will see."""
         raise NotImplementedError
 
     def enqueue_req(self, conn: Any) -> None:
-        """A request is expected on a connection, which is new, readable, or has more in its buffer already."""
-        if not isinstance(conn.sock, PatientSocket):
-            conn.sock = PatientSocket.of(conn.sock, self._patience, self._backlog)
+        """A request is expected on a new connection."""
+        conn.sock = PatientSocket.of(conn.sock, self._patience, self._backlog)
         conn.sock.setblocking(False)
-        arrival = _Arrival(conn, time.monotonic())
-        if conn.parser is not None:
-            arrival.received += conn.parser.unreader.take_buffered()
-        self._arriving[conn.sock] = arrival
-        if not (arrival.received and self._arrived(arrival)):
-            self._on_arriving(arrival)
+        conn.arrival = _Arrival(conn, time.monotonic() + self._patience.seconds)
+        self._expect(conn.arrival)
 
-    def handle_request(self, req: Any, conn: TConn) -> Any:
+    def serve(self, conn: Any) -> None:
+        """Answer a request that has come, in a thread."""
+        try:
+            is_kept = self.handle(conn)
+            if is_kept and conn not in self._long and not _has_more(conn) and conn.sock.flush():
+                self._keep(conn)
+                return
+        except OSError:
+            is_kept = False  # the client has gone
+        except BaseException:
+            self.log.exception("Error handling request")
+            is_kept = False
+        self.method_queue.defer(self.finish_request, conn, is_kept)
+
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        """As gunicorn's, without what Graft has no use for: hooks, an access log, `sendfile`."""
         conn.sock.request = req
-        return super().handle_request(req, conn)
+        answer, environ = wsgi.create(
+            req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer
+        )
+        environ["wsgi.multithread"] = True
+        if not self.alive or len(self._arriving) >= self.max_keepalived:
+            answer.force_close()
+        try:
+            body = self.wsgi(environ, answer.start_response)
+            try:
+                for item in body:
+                    answer.write(item)
+                answer.close()
+            finally:
+                if hasattr(body, "close"):
+                    body.close()
+        except OSError:
+            raise
+        except Exception:
+            if not answer.headers_sent:
+                raise
+            self.log.exception("Error handling request")  # an answer has begun: there is no way to say so
+            return False
+        return not answer.should_close()
 
-    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+    def finish_request(self, conn: Any, is_kept: bool) -> None:
         """A thread has done with a request: the connection is kept alive, or lingers until it ends."""
+        self._unpoll(conn.arrival)
         if conn in self._long:
             self._long.remove(conn)
             self._let_in()
@@ -129,12 +233,21 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
             return
         if taken:
-            self._go_on(conn, fs)
+            self._go_on(conn, is_kept)
             return
         conn.sock.setblocking(False)
-        rest = _Rest(conn, fs, time.monotonic())
+        rest = _Rest(conn, is_kept, time.monotonic())
         self._rests[conn.sock] = rest
         self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._on_writable, rest))
+
+    def notify(self) -> None:
+        """Called in every turn of the loop: gunicorn's arbiter need not hear of each."""
+        if (now := time.monotonic()) >= self._next_notice:
+            self._next_notice = now + _LOOK_SECONDS
+            super().notify()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, _LOOK_SECONDS))
 
     def murder_pending(self) -> None:
         """Called in every turn of the loop: end what has had its time."""
@@ -142,12 +255,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if now < self._next_look and self.alive:
             return
         self._next_look = now + _LOOK_SECONDS
-        for arrival in list(self._arriving.values()):
-            late = now - arrival.began > self._patience.seconds
+        with self._polling:
+            arriving = list(self._arriving.values())
+        for arrival in arriving:
+            late = now > arrival.until
             if arrival.received and late:
                 self._forget(arrival)
                 self._refuse(arrival.conn, HTTPStatus.REQUEST_TIMEOUT, "request_timeout")
-            elif not arrival.received and (late or not self.alive):
+            elif not arrival.received and (late or not (self.alive or arrival.is_kept)):
                 self._forget(arrival)
                 self._drop(arrival.conn)
         while self._held and now - self._held[0][0] > self._patience.seconds:
@@ -161,10 +276,38 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             if now > farewell.deadline:
                 self._part(farewell)
 
+    def _cap_keepalive(self, deadline: float) -> None:
+        """gunicorn stops: a client that has been promised another request on its connection has so long for it."""
+        for arrival in list(self._arriving.values()):
+            if arrival.is_kept:
+                arrival.until = min(arrival.until, deadline)
+
+    def _keep(self, conn: Any) -> None:
+        """Wait for a next request. Last of all that a thread does with a connection: the loop may have it at once."""
+        conn.sock.setblocking(False)
+        arrival: _Arrival = conn.arrival
+        arrival.is_kept = True
+        arrival.until = time.monotonic() + (self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
+        with self._polling:
+            arrival.is_served = False
+            self._arriving[conn.sock] = arrival
+            self._poll(arrival)
+
+    def _expect(self, arrival: _Arrival) -> None:
+        """Some of it may be here already."""
+        arrival.is_served = False
+        self._arriving[arrival.conn.sock] = arrival
+        if not (arrival.received and self._arrived(arrival)):
+            self._on_arriving(arrival)
+
     def _on_arriving(self, arrival: _Arrival, _: Any = None) -> None:
-        sock = arrival.conn.sock
+        if arrival.is_served:
+            with self._polling:
+                if arrival.is_served:  # it sends before it has its answer, or has gone
+                    self._unpoll(arrival)
+                    return
         try:
-            data = sock.recv(SHORT_BYTES)
+            data = arrival.conn.sock.recv(SHORT_BYTES)
         except BlockingIOError:
             data = None
         except OSError:
@@ -173,24 +316,39 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._forget(arrival)
             self._drop(arrival.conn)
             return
-        arrival.received += data or b""
-        if not self._arrived(arrival) and not arrival.is_polled:
+        if data:
+            if arrival.is_kept and not arrival.received:
+                arrival.until = time.monotonic() + self._patience.seconds
+            arrival.received += data
+        if not self._arrived(arrival):
+            self._poll(arrival)
+
+    def _poll(self, arrival: _Arrival) -> None:
+        if not arrival.is_polled:
             arrival.is_polled = True
-            self.poller.register(sock, selectors.EVENT_READ, partial(self._on_arriving, arrival))
+            found = partial(self._on_arriving, arrival)
+            self.poller.register(arrival.conn.sock, selectors.EVENT_READ, found)
+
+    def _unpoll(self, arrival: _Arrival) -> None:
+        if arrival.is_polled:
+            arrival.is_polled = False
+            self.poller.unregister(arrival.conn.sock)
 
     def _arrived(self, arrival: _Arrival) -> bool:
         """Give the request to a thread, if enough of it is here."""
         found = _is_whole(arrival.received)
         if found is None:
             return False
-        self._forget(arrival)
         conn = arrival.conn
+        del self._arriving[conn.sock]
+        arrival.is_served = True
         conn.data_ready = True
         conn.init()
         conn.parser.unreader.unread(bytes(arrival.received))
+        arrival.received.clear()
         conn.sock.begin()
         if found:
-            super().enqueue_req(conn)
+            self.tpool.give(conn)
         else:
             self._held.append((time.monotonic(), conn))
             self._let_in()
@@ -205,32 +363,37 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return
         if taken:
             self._leave(rest)
-            self._go_on(rest.conn, rest.answered)
+            self._go_on(rest.conn, rest.is_kept)
 
     def _leave(self, rest: _Rest) -> None:
         del self._rests[rest.conn.sock]
         self.poller.unregister(rest.conn.sock)
 
-    def _go_on(self, conn: Any, answered: Future[Any]) -> None:
+    def _go_on(self, conn: Any, is_kept: bool) -> None:
         """The client has its answer."""
-        if not answered.cancelled() and answered.exception() is None and answered.result():
-            super().finish_request(conn, answered)
-        else:
+        if not is_kept:
             self._linger(conn)
+        elif _has_more(conn):
+            conn.sock.setblocking(False)
+            conn.arrival.is_kept, conn.arrival.until = True, time.monotonic() + self._patience.seconds
+            conn.arrival.received += conn.parser.unreader.take_buffered()
+            self._expect(conn.arrival)
+        else:
+            self._keep(conn)
 
     def _let_in(self) -> None:
         """Give threads to long requests that wait, in their order."""
         while self._held and len(self._long) < self._most_long:
             _, conn = self._held.popleft()
             self._long.add(conn)
-            super().enqueue_req(conn)
+            self.tpool.give(conn)
 
     def _forget(self, arrival: _Arrival) -> None:
         del self._arriving[arrival.conn.sock]
-        if arrival.is_polled:
-            self.poller.unregister(arrival.conn.sock)
+        self._unpoll(arrival)
 
     def _refuse(self, conn: Any, status: HTTPStatus, code: str) -> None:
+        self._unpoll(conn.arrival)
         self.refuse(conn.sock, status, code)
         self._linger(conn)
 
@@ -266,6 +429,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns -= 1
         with contextlib.suppress(OSError):
             conn.close()
+
+
+def _has_more(conn: Any) -> bool:
+    """Whether more was read of the connection than the request: the next comes right behind it."""
+    return bool(conn.parser.unreader.buf.getvalue())
 
 
 def _is_whole(received: bytearray) -> bool | None:

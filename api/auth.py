@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Request, current_app, g
 
 from shared.api_keys import ApiKeyStore
 from shared.contracts.base import NAME_PATTERN
@@ -107,9 +107,9 @@ def expect_declarations(app: Flask) -> None:
         raise TypeError(f"these routes do not say which scope they need (api.auth.needs): {', '.join(bare)}")
 
 
-def bearer() -> str:
+def bearer(asked: Request) -> str:
     """The text of the request's key; empty if it has none."""
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, text = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     return text.strip() if scheme.lower() == "bearer" else ""
 
 
@@ -121,11 +121,11 @@ def authenticate(keyring: Keyring, stored: ApiKeyStore, key: str) -> None:
     g.principal = principal
 
 
-def authorize() -> None:
+def authorize(principal: Principal, asked: Request) -> None:
     """The key has the scope that the view needs. Raises Forbidden. What no view answers, 404 and 405, is not ours."""
-    if request.endpoint is None:
+    if asked.endpoint is None:
         return
-    scope, principal = scope_of(current_app, request.endpoint), asking()
+    scope = scope_of(current_app, asked.endpoint)
     if scope not in principal.scopes:
         raise Forbidden(f"this key lacks the scope {scope}", code="missing_scope")
 

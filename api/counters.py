@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import time
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from flask import Request, Response, g, request
+from flask import Request, Response, g
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.model_cache import CacheWatch
@@ -52,8 +52,9 @@ _requests: dict[tuple[str, str | None, int], tuple[Counter, Histogram]] = {}
 """The counters of each (method, rule, class of status), which `labels` would look up more slowly."""
 
 
-def begin_request() -> None:
-    g.began = time.perf_counter()
+def begin_request(held: Any) -> None:
+    """held: Flask's `g`."""
+    held.began = time.perf_counter()
 
 
 def held(seconds: float) -> None:
@@ -61,12 +62,11 @@ def held(seconds: float) -> None:
     g.began += seconds
 
 
-def end_request(response: Response) -> None:
-    began = g.get("began")
+def end_request(asked: Request, held: Any, response: Response) -> None:
+    began = held.get("began")
     if began is None:
         return
     took = time.perf_counter() - began
-    asked = request._get_current_object()  # type: ignore[attr-defined]  # the proxy looks it up each time
     rule = asked.url_rule.rule if asked.url_rule else None
     key = (asked.method, rule, response.status_code // 100)
     found = _requests.get(key)

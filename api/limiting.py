@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from flask import Response, g, request
+from flask import Request, g
+from werkzeug.datastructures import Headers
 
-from api.auth import Keyring, asking, authenticate
+from api.auth import Keyring, Principal, authenticate
 from api.metering import Meter, Verdict, headers
 from shared.api_keys import ApiKeyStore
 from shared.config import Settings
@@ -33,10 +34,10 @@ class Limiter:
         self._failures = Limit("failures", settings.rate_limit_failures)
         self._failed_at = -math.inf
 
-    def authenticate(self, keyring: Keyring, stored: ApiKeyStore, key: str) -> None:
+    def authenticate(self, keyring: Keyring, stored: ApiKeyStore, key: str, asked: Request) -> None:
         """Set `g.principal` from the text of a key. Raises Unauthenticated, and TooMany at an address from which that
         came too often."""
-        address = request.remote_addr or ""
+        address = asked.remote_addr or ""
         if refusal := self._meter.refusal(self._failures, address):
             _refuse(refusal, _TRIED_TOO_OFTEN)
         try:
@@ -55,7 +56,7 @@ class Limiter:
         if verdict.retry_after:
             _refuse(verdict, _TRIED_TOO_OFTEN)
 
-    def admit(self) -> None:
+    def admit(self, principal: Principal, asked: Request) -> None:
         """Count the request. Raises TooMany if it is one too many for its key or its project.
 
         While Redis is away nobody is counted and all are refused (Temporary), but for the metrics, which are to say
@@ -63,15 +64,14 @@ class Limiter:
         found by trying.
         """
         try:
-            self._count()
+            self._count(principal)
         except Temporary:
             now = time.monotonic()
             quiet, self._failed_at = now - self._failed_at, now
-            if request.endpoint != "metrics.show" or quiet < _OUTAGE_SECONDS:
+            if asked.endpoint != "metrics.show" or quiet < _OUTAGE_SECONDS:
                 raise
 
-    def _count(self) -> None:
-        principal = asking()
+    def _count(self, principal: Principal) -> None:
         for limit, who in (
             (self._key, principal.key_id or principal.label),
             (self._project, principal.project),
@@ -83,9 +83,10 @@ class Limiter:
                 _told().append(verdict)
 
 
-def tell(response: Response) -> None:
-    """Say in the answer how the limits stand."""
-    response.headers.update(headers(_told()))
+def tell(held: Any, answered: Headers) -> None:
+    """Say in the answer how the limits stand. held: Flask's `g`."""
+    for name, value in headers(held.get("rates", ())).items():
+        answered.add(name, value)
 
 
 def _told() -> list[Verdict]:

@@ -70,6 +70,9 @@ class Meter:
         with self._lock:
             if len(self._leases) >= _MOST_REMEMBERED:
                 self._forget_what_is_over()
+            held = self._leases.get((limit, who))
+            if held and self._now() < held.until:  # another thread has asked, too: what it got is not lost
+                lease.free += held.free
             self._leases[limit, who] = lease
             return self._spend(limit, lease)
 

@@ -50,11 +50,16 @@ class Backlog:
 
 
 class PatientSocket(socket.socket):
-    """Made of an accepted socket, which it takes over. While it is set to block, it blocks with patience."""
+    """Made of an accepted socket, which it takes over. While it is set to block, it blocks with patience.
+
+    To the system it never blocks, so that to set it costs no call, for which a thread would have to let go of the
+    interpreter.
+    """
 
     request: Any = None
     """gunicorn's, which is being answered."""
 
+    _timeout: float | None
     _patience: Patience
     _backlog: Backlog
     _aside: bytearray
@@ -63,6 +68,7 @@ class PatientSocket(socket.socket):
     def of(cls, accepted: socket.socket, patience: Patience, backlog: Backlog) -> PatientSocket:
         timeout = accepted.gettimeout()
         made = cls(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+        socket.socket.setblocking(made, False)
         made.settimeout(timeout)
         made._patience, made._backlog, made._aside = patience, backlog, bytearray()
         made.begin()
@@ -72,13 +78,22 @@ class PatientSocket(socket.socket):
         """Another request comes: its patience is new."""
         self._left = {select.POLLIN: self._patience.seconds, select.POLLOUT: self._patience.seconds}
 
+    def settimeout(self, value: float | None, /) -> None:
+        self._timeout = value
+
+    def setblocking(self, flag: bool, /) -> None:
+        self._timeout = None if flag else 0.0
+
+    def gettimeout(self) -> float | None:
+        return self._timeout
+
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """Raises RequestTimeout when the client is too slow."""
-        if self.gettimeout() is not None or flags & socket.MSG_DONTWAIT:
+        """Raises RequestTimeout when the client is too slow, TimeoutError when a timeout that was set is over."""
+        if self._timeout == 0.0 or flags & socket.MSG_DONTWAIT:
             return super().recv(bufsize, flags)
         while True:
             try:
-                data = super().recv(bufsize, flags | socket.MSG_DONTWAIT)
+                data = super().recv(bufsize, flags)
             except BlockingIOError:
                 if not self._wait(select.POLLIN):
                     raise RequestTimeout("the request came too slowly") from None
@@ -88,7 +103,7 @@ class PatientSocket(socket.socket):
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send, or put aside. Raises BrokenPipeError when the client is too slow, as if it had gone."""
-        if self.gettimeout() is not None:
+        if self._timeout == 0.0:
             super().sendall(data, flags)
             return
         left = memoryview(data)
@@ -125,7 +140,7 @@ class PatientSocket(socket.socket):
 
     def _send(self, data: memoryview) -> int:
         try:
-            sent = super().send(data, socket.MSG_DONTWAIT)
+            sent = super().send(data)
         except BlockingIOError:
             return 0
         self._earn(select.POLLOUT, sent)
@@ -136,12 +151,15 @@ class PatientSocket(socket.socket):
         self._left[event] = min(self._patience.seconds, earned)
 
     def _wait(self, event: int) -> bool:
-        """Whether the socket is ready before the client's time is up."""
+        """Whether the socket is ready before the client's time is up. Raises TimeoutError."""
         if self._left[event] <= 0:
             return False
+        longest = self._left[event] if self._timeout is None else min(self._left[event], self._timeout)
         poll = select.poll()
         poll.register(self, event)
         began = time.monotonic()
-        ready = poll.poll(self._left[event] * 1000)
+        ready = poll.poll(longest * 1000)
         self._left[event] -= time.monotonic() - began
+        if not ready and self._timeout is not None:
+            raise TimeoutError
         return bool(ready)

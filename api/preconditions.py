@@ -30,15 +30,20 @@ _TAG = re.compile(ENTITY_TAG)
 
 def condition() -> Condition:
     """What the request expects. Raises Malformed."""
-    expected = [tag for tag in _tags("If-Match") if not tag.startswith("W/")]
-    # A list of weak tags only is no empty condition, but one that nothing meets: no revision is empty.
-    if_match = " ".join(expected) or ('""' if "If-Match" in request.headers else "")
-    return Condition(if_match, " ".join(tag.removeprefix("W/") for tag in _tags("If-None-Match")))
+    if_match, if_none_match = (request.environ.get(name) for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"))
+    wanted = ""
+    if if_match is not None:
+        # A list of weak tags only is no empty condition, but one that nothing meets: no revision is empty.
+        tags = _tags("If-Match", if_match)
+        wanted = " ".join(tag for tag in tags if not tag.startswith("W/")) or '""'
+    held = [] if if_none_match is None else _tags("If-None-Match", if_none_match)
+    return Condition(wanted, " ".join(tag.removeprefix("W/") for tag in held))
 
 
 def conditional() -> bool:
     """Whether the request expects anything."""
-    return "If-None-Match" in request.headers or "If-Match" in request.headers
+    environ = request.environ
+    return "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ
 
 
 def unchanged(revision: str, *, weak: bool = False) -> Response | None:
@@ -66,11 +71,8 @@ def digested(record: Record) -> Response:
     return unchanged(revision) or tagged(Response(body, mimetype="application/json"), revision)
 
 
-def _tags(header: str) -> list[str]:
-    """The entity tags of a header as they stand there, or its `*`; none if it is not there. Raises Malformed."""
-    value = request.headers.get(header)
-    if value is None:
-        return []
+def _tags(header: str, value: str) -> list[str]:
+    """The entity tags of a header as they stand there, or its `*`. Raises Malformed."""
     if value.strip(" \t") == ANY:
         return [ANY]
     if not _LIST.fullmatch(value):

@@ -32,9 +32,13 @@ class Preferences:
             response.headers["Preference-Applied"] = ", ".join(told)
 
 
+_NONE = Preferences()
+
+
 def preferences() -> Preferences:
     """Of the request that is being answered."""
-    return parse(request.headers.get("Prefer", ""))
+    header = request.headers.get("Prefer")
+    return parse(header) if header else _NONE
 
 
 def parse(header: str) -> Preferences:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import current_app, request
+from flask import Request, current_app, request
 
 from api.completing import Completing
 from api.exporter import Exporter
@@ -12,6 +12,11 @@ from api.waiting import Client, Waiting
 from shared.confinement import Readers
 from shared.inference import ModelServer
 from shared.services import Services
+
+
+def asked_now() -> Request:
+    """The request that is being answered itself, where it is asked for more than one thing."""
+    return cast("Request", request._get_current_object())  # type: ignore[attr-defined]
 
 
 def services() -> Services:

@@ -6,6 +6,8 @@ What Redis says about a command itself (a wrong type, an unknown script) is a de
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -48,7 +50,7 @@ def connect(url: str, *, timeout_seconds: float = 0.9, on_trouble: OnTrouble = i
         settings["socket_connect_timeout"] = timeout_seconds / 2
         pool = sentinel.pool(sentinel.parse(url), **settings)
     else:
-        pool = redis.ConnectionPool.from_url(url, **settings)
+        pool = _Pool.from_url(url, **settings)
     database = Database(connection_pool=pool)
     database.on_trouble = on_trouble
     return database
@@ -59,6 +61,12 @@ if TYPE_CHECKING:
     _Redis = Any
 else:
     _Redis = redis.Redis
+
+
+class _Pool(redis.ConnectionPool):
+    """redis-py's, that does not look for arguments of before at each call: it costs as much as to send the command."""
+
+    get_connection = inspect.unwrap(redis.ConnectionPool.get_connection)
 
 
 class _GuardedPipeline(Pipeline):
@@ -107,14 +115,17 @@ class Database(_Redis):  # type: ignore[misc]
 
     def script(self, name: str) -> Callable[..., Any]:
         """The Lua script of this name, ready to be called with `keys` and `args`."""
-        script = self.register_script(lua.source(name))
-        _SCRIPTS[script.sha] = name
+        source = lua.source(name)
+        digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        _SCRIPTS[digest] = name
+        before, after, operation = f"{name}.before", f"{name}.after", f"EVALSHA {name}"
 
-        def run(**call: Any) -> Any:
-            failpoints.reach(f"{name}.before")
+        def run(keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
+            failpoints.reach(before)
+            call = ("EVALSHA", digest, len(keys), *keys, *args)
             with (
                 tracing.part(
-                    f"EVALSHA {name}",
+                    operation,
                     db__system__name="redis",
                     db__operation__name="EVALSHA",
                     db__stored_procedure__name=name,
@@ -122,8 +133,12 @@ class Database(_Redis):  # type: ignore[misc]
                 if name not in _UNTRACED
                 else nullcontext()
             ):
-                answer = script(**call)
-            failpoints.reach(f"{name}.after")
+                try:
+                    answer = self.execute_command(*call)
+                except redis.exceptions.NoScriptError:  # the server does not have it yet, or not any more
+                    self.script_load(source)
+                    answer = self.execute_command(*call)
+            failpoints.reach(after)
             return answer
 
         return run

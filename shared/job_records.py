@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
+
 from shared.contracts.base import from_ms
 from shared.contracts.jobs import (
     Counts,
@@ -151,7 +153,7 @@ def encode(**fields: Any) -> list[str]:
 def decode(record: Mapping[str, str], names: Iterable[str] = _JSON_FIELDS) -> dict[str, Any]:
     """The JSON fields of a hash, parsed; the others as they are."""
     chosen = frozenset(names)
-    return {name: json.loads(value) if name in chosen else value for name, value in record.items()}
+    return {name: from_json(value) if name in chosen else value for name, value in record.items()}
 
 
 def to_event(entry_id: str, fields: Mapping[str, str]) -> JobEvent:
@@ -177,7 +179,11 @@ def to_progress(record: Mapping[str, str]) -> JobProgress | None:
 
 def to_job(record: Mapping[str, str], queue: QueuePlace | None = None) -> Job:
     """The public form of a job's hash; `queue` is its place in line."""
-    held = decode(record)
+    return told(decode(record), queue)
+
+
+def told(held: Mapping[str, Any], queue: QueuePlace | None = None) -> Job:
+    """The same of what `decode` makes of it."""
     job_id, state = held["id"], JobState(held["status"])
     here = f"/v1/jobs/{job_id}"
     result = held.get("result")

@@ -19,6 +19,7 @@ from shared.contracts.jobs import Job, JobEvent, JobLogLine, QueuePlace
 from shared.database import Database
 from shared.errors import (
     Conflict,
+    GraftError,
     InvalidInput,
     LostLease,
     NotFound,
@@ -37,6 +38,7 @@ from shared.job_records import (
     to_event,
     to_job,
     to_progress,
+    told,
 )
 from shared.states import TERMINAL, JobState, sources
 
@@ -133,20 +135,27 @@ class JobStore:
         if new.schedule:
             indexes.append(keys.jobs_by(project, "schedule", new.schedule))
         indexes += [keys.ever(use.users) for use in new.uses if use.is_remembered]
-        fields = encode(
-            type=new.type,
-            spec=new.spec,
-            priority=priority,
-            max_attempts=new.max_attempts,
-            timeout_seconds=new.timeout_seconds,
-            metadata=new.metadata or {},
-            model=new.model,
-            parent=new.parent,
-            schedule=new.schedule,
-            webhook_url=new.webhook_url,
-            request_id=new.request_id,
-            traceparent=tracing.traceparent(),
-        )
+        held = {
+            "type": new.type,
+            "spec": new.spec,
+            "priority": priority,
+            "max_attempts": new.max_attempts,
+            "timeout_seconds": new.timeout_seconds,
+            "metadata": new.metadata or {},
+            "model": new.model,
+            "parent": new.parent,
+            "schedule": new.schedule,
+            "webhook_url": new.webhook_url,
+            "request_id": new.request_id,
+            "traceparent": tracing.traceparent(),
+            "id": job_id,
+            "project": project,
+            "status": JobState.QUEUED,
+            "attempt": 0,
+            "interruptions": 0,
+            "revision": 1,
+        }
+        fields = encode(**held)
         answer = self._submit(
             keys=[
                 keys.job(project, job_id),
@@ -178,22 +187,29 @@ class JobStore:
             ],
         )
         match answer:
-            case ["accepted" | "replayed" as how, [_, *_] as pairs]:
+            case ["accepted", created_at]:
+                record = {name: value for name, value in held.items() if value is not None}
+                return told({**record, "created_at": created_at}), False
+            case ["known" | "replayed" as how, [_, *_] as pairs]:
                 return to_job(dict(zip(pairs[::2], pairs[1::2], strict=True))), how == "replayed"
+        raise self._refused(new, answer)
+
+    def _refused(self, new: NewJob, answer: Sequence[Any]) -> GraftError:
+        match answer:
             case ["replayed", _]:
-                raise NotFound("the job that this Idempotency-Key stands for is gone", code="unknown_job")
+                return NotFound("the job that this Idempotency-Key stands for is gone", code="unknown_job")
             case ["mismatch"]:
-                raise key_reused()
+                return key_reused()
             case ["quota" | "full" as limit]:
-                raise self._over(limit)
+                return self._over(limit)
             case ["gone", position]:
-                raise InvalidInput.at(
+                return InvalidInput.at(
                     new.uses[int(position)].pointer, "does not exist any more", code="unknown_reference"
                 )
             case ["decided"]:
-                raise Conflict("the occurrence has been decided already", code="occurrence_decided")
+                return Conflict("the occurrence has been decided already", code="occurrence_decided")
             case ["overlaps"]:
-                raise Conflict("a job of the schedule has not ended", code="occurrence_overlaps")
+                return Conflict("a job of the schedule has not ended", code="occurrence_overlaps")
         raise AssertionError(f"submit.lua answered {answer!r}")
 
     def _over(self, limit: str) -> TooMany:

@@ -8,6 +8,7 @@ Values of fields that look like secrets are masked, whoever logs them.
 from __future__ import annotations
 
 import contextvars
+import json
 import logging
 import logging.config
 import sys
@@ -51,7 +52,10 @@ def configure(level: str = "INFO", *, told: Told | None = None, **fields: str) -
         stamp,
         _mask,
     ]
-    renderer = structlog.processors.JSONRenderer()
+    encode = json.JSONEncoder(
+        default=repr
+    ).encode  # one for all lines, where `json.dumps` would make one for each
+    renderer = structlog.processors.JSONRenderer(lambda event, **_: encode(event))
     logging.config.dictConfig(
         {
             "version": 1,

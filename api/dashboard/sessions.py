@@ -21,7 +21,7 @@ from api import auth
 from api.auth import Keyring, Principal, needs
 from api.dashboard.site import blueprint, go, render
 from api.limiting import Limiter
-from api.wiring import services
+from api.wiring import asked_now, services
 from shared.errors import Forbidden, Unauthenticated
 from shared.sessions import Configured
 
@@ -77,7 +77,7 @@ def login() -> Response:
     key = request.form.get("key", "").strip()
     door: Door = current_app.extensions["graft.door"]
     try:
-        door.limiter.authenticate(door.keyring, services().api_keys, key)
+        door.limiter.authenticate(door.keyring, services().api_keys, key, asked_now())
     except Unauthenticated:
         return _login_page(401, wrong=True)
     principal, sessions = auth.asking(), services().sessions

@@ -21,7 +21,7 @@ end
 -- An id in the order of time, as a ULID is, and within a millisecond too: what happens first is told first. `what` makes
 -- it the only one.
 local function delivery_id(now, what)
-  local within = tonumber(redis.call('TIME')[2]) % 1000
+  local within = tonumber(time_of_day()[2]) % 1000
   return deliveries_of(now) .. crockford(within, 2) .. string.upper(string.sub(redis.sha1hex(what), 1, 14))
 end
 

@@ -6,14 +6,14 @@
 -- ARGV  1 job id  2 project  3 most live jobs  4 digest of the body ('' without an Idempotency-Key)
 --       5 seconds to keep it  6 wake-up  7 n_indexes  8 n_uses  9 n_fields  10 most bytes that the project may keep before
 --       it is refused (0: any number)  then field, value of the hash, then the occurrence's arguments
--- Returns {'accepted', the hash} | {'replayed', the hash} | {'mismatch'} | {'quota'} | {'full'}
+-- Returns {'accepted', when} | {'known', the hash} (the client sent this very call again) | {'replayed', the hash}
+--         | {'mismatch'} | {'quota'} | {'full'}
 --         | {'gone', position of the missing record} | {'overlaps'}
 --         | {'decided'} (the occurrence is not this caller's to decide any more)
 local id, project, digest = ARGV[1], ARGV[2], ARGV[4]
 local job, idempotency = KEYS[1], KEYS[8]
 
--- The client sent this very call again.
-if redis.call('EXISTS', job) == 1 then return {'accepted', redis.call('HGETALL', job)} end
+if redis.call('EXISTS', job) == 1 then return {'known', redis.call('HGETALL', job)} end
 if digest ~= '' then
   local seen = redis.call('HMGET', idempotency, 'digest', 'job')
   if seen[1] == digest then return {'replayed', redis.call('HGETALL', string.sub(job, 1, -#id - 1) .. seen[2])} end
@@ -38,9 +38,7 @@ for i = first_use, last_use, 2 do
   redis.call('SADD', KEYS[i + 1], id)
   uses[#uses + 1] = KEYS[i + 1]
 end
-set_fields(job, 11, last_field)
-redis.call('HSET', job, 'id', id, 'project', project, 'status', 'queued', 'attempt', 0, 'interruptions', 0,
-  'created_at', now, 'revision', 1, 'uses', table.concat(uses, ' '))
+redis.call('HSET', job, 'created_at', now, 'uses', table.concat(uses, ' '), unpack(ARGV, 11, last_field))
 redis.call('ZADD', KEYS[3], 0, id)
 for i = 10, first_use - 1 do redis.call('ZADD', KEYS[i], 0, id) end
 redis.call('SADD', KEYS[9], project)
@@ -54,4 +52,4 @@ end
 if occurrence then decide(occurrence, 'job', id) end
 make_ready(KEYS[5], KEYS[6], project, id)
 redis.call('LPUSH', KEYS[7], ARGV[6])
-return {'accepted', redis.call('HGETALL', job)}
+return {'accepted', now}

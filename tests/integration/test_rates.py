@@ -103,6 +103,23 @@ def test_most_requests_of_a_busy_client_ask_redis_nothing(services: Services) ->
     )
 
 
+def test_what_threads_take_at_the_same_time_is_all_handed_out(services: Services) -> None:
+    at_once, busy = threading.Barrier(2), Limit("project", 120_000)
+
+    class Together(Rates):
+        def take(self, limit: Limit, who: str, count: int) -> bool:
+            at_once.wait(timeout=20)  # a third call would wait alone
+            return super().take(limit, who, count)
+
+    meter = Meter(Together(services.database), now=lambda: 0.0)
+    threads = [threading.Thread(target=meter.admit, args=(busy, "a")) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert admitted(meter, busy, "a", 2 * 20 - 2) == 38
+
+
 def test_what_a_process_holds_is_given_up_after_a_second(services: Services) -> None:
     clock = [0.0]
     meter, busy = Meter(services.rates, lambda: clock[0]), Limit("project", 120_000)
