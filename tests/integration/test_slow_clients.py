@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from graft.stack import Endpoint, RunningServer
+from tests.support.client import train_body
 from tests.support.waiting import eventually
 
 THREADS = 4
@@ -34,6 +35,7 @@ CSV_HEAD = f"POST /v1/datasets?name=slow HTTP/1.1\r\n{HEAD}Content-Type: text/cs
 @dataclass(frozen=True)
 class Api:
     port: int
+    process: subprocess.Popen[bytes]
 
     @property
     def url(self) -> str:
@@ -58,6 +60,12 @@ def api(
     object_store: RunningServer | Endpoint,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
+    with _running(redis_server, object_store, tmp_path_factory.mktemp("api") / "log") as running:
+        yield running
+
+
+@contextmanager
+def _running(redis_server: RunningServer, object_store: RunningServer | Endpoint, log: Path) -> Iterator[Api]:
     """One API process with few threads and little patience."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -72,14 +80,13 @@ def api(
         "GRAFT_API_KEYS": KEY,
         "GRAFT_SIGNING_KEY": secrets.token_hex(16),
     }
-    log = tmp_path_factory.mktemp("api") / "log"
     with log.open("wb") as out:
         command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_conf"]
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out, cwd=Path(__file__).parents[2])
     try:
         eventually(lambda: _answers(port) or process.poll() is not None, 30)
         assert process.poll() is None, log.read_text()
-        yield Api(port)
+        yield Api(port, process)
     finally:
         process.terminate()
         process.wait(60)
@@ -235,6 +242,49 @@ def test_many_requests_sent_at_once_on_one_connection_are_answered_in_order(api:
     assert answer.count(b"HTTP/1.1 200 ") == 21
     places = [answer.index(f"n-{number}\r\n".encode()) for number in range(20)]
     assert places == sorted(places)
+
+
+def test_a_request_that_comes_while_another_waits_for_its_answer_is_answered_next(api: Api) -> None:
+    with httpx.Client(base_url=api.url, headers={"Authorization": f"Bearer {KEY}"}) as graft:
+        table = b"x,label\n" + b"".join(b"%d,%d\n" % (row, row % 2) for row in range(40))
+        dataset = graft.post(
+            "/v1/datasets?name=waits", content=table, headers={"Content-Type": "text/csv"}
+        ).json()["id"]
+        submitted = graft.post("/v1/jobs", json=train_body(dataset, "waits"))
+        assert submitted.status_code == 202, submitted.text
+        job_id = submitted.json()["id"]  # no worker is there
+    with api.connect() as client:
+        client.sendall(f"GET /v1/jobs/{job_id}?wait=2 HTTP/1.1\r\nX-Request-ID: first\r\n{HEAD}\r\n".encode())
+        time.sleep(0.5)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nX-Request-ID: second\r\nHost: graft\r\n\r\n")
+        answer = b""
+        while b"second" not in answer:
+            answer += client.recv(2**16)
+        assert answer.index(b"first") < answer.index(b"second")
+        time.sleep(0.2)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: graft\r\nConnection: close\r\n\r\n")
+        assert _answer(client).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_answer_is_sent_at_once(api: Api) -> None:
+    with api.connect() as client:
+        client.sendall(f"GET /v1/jobs HTTP/1.1\r\n{HEAD}\r\n".encode())
+        head, _, body = client.recv(2**16).partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}".encode() in head.lower()
+    assert body.startswith(b"{")
+
+
+def test_a_client_that_has_been_promised_another_request_has_it_though_the_server_stops(
+    redis_server: RunningServer, object_store: RunningServer | Endpoint, tmp_path: Path
+) -> None:
+    with _running(redis_server, object_store, tmp_path / "log") as api, api.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: graft\r\n\r\n")
+        assert b"keep-alive" in client.recv(2**16)
+        api.process.terminate()
+        time.sleep(0.5)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: graft\r\n\r\n")
+        assert b"Connection: close" in _answer(client)
+        assert api.process.wait(30) == 0
 
 
 def test_a_refusal_that_leaves_a_body_unread_says_that_the_connection_ends(api: Api) -> None:
