@@ -86,11 +86,20 @@ class _Farewell:
     dropped: int = 0
 
 
+class _Seat:
+    """Where an idle thread waits for a request."""
+
+    def __init__(self) -> None:
+        self.conn: Any = None
+        self.taken = threading.Lock()
+        self.taken.acquire()
+
+
 class _Threads:
     """What gunicorn calls a thread pool. Nobody asks what became of a request: its thread sees to that.
 
-    A request wakes one thread, the one that has been idle for the shortest time. Of those that wait for a queue, each
-    item wakes two: one takes it and one finds nothing.
+    A request wakes one thread, the one that has been idle for the shortest time. Of threads that wait for the same
+    `queue.SimpleQueue`, each item wakes two: one takes it, and one finds nothing.
     """
 
     def __init__(self, count: int, serve: Callable[[Any], None]) -> None:
@@ -98,7 +107,6 @@ class _Threads:
         self._lock = threading.Lock()
         self._idle: list[_Seat] = []
         self._waiting: deque[Any] = deque()
-        self._count = count
         for _ in range(count):
             threading.Thread(target=self._run, daemon=True).start()
 
@@ -112,14 +120,12 @@ class _Threads:
         seat.taken.release()
 
     def shutdown(self, wait: bool) -> None:
-        """All end once they have done what there is to do. `wait` is always false."""
-        for _ in range(self._count):
-            self.give(None)
+        """The process ends, and they with it: gunicorn has waited for what they do for as long as it may."""
 
     def _run(self) -> None:
         seat = _Seat()
-        while (conn := self._next(seat)) is not None:
-            self._serve(conn)
+        while True:
+            self._serve(self._next(seat))
 
     def _next(self, seat: _Seat) -> Any:
         with self._lock:
@@ -129,15 +135,6 @@ class _Threads:
         seat.taken.acquire()
         conn, seat.conn = seat.conn, None
         return conn
-
-
-class _Seat:
-    """Where an idle thread waits."""
-
-    def __init__(self) -> None:
-        self.conn: Any = None
-        self.taken = threading.Lock()
-        self.taken.acquire()
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
@@ -158,7 +155,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._patience = Patience(20.0, 10_240.0)
         self._backlog = Backlog()
         self._polling = threading.Lock()
-        """Held by who changes whether a connection is served or polled, while a thread may keep it."""
+        """Held where a thread gives a connection back, and where the loop would find it half given."""
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
@@ -255,9 +252,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if now < self._next_look and self.alive:
             return
         self._next_look = now + _LOOK_SECONDS
-        with self._polling:
-            arriving = list(self._arriving.values())
-        for arrival in arriving:
+        for arrival in self._all_arriving():
             late = now > arrival.until
             if arrival.received and late:
                 self._forget(arrival)
@@ -278,9 +273,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _cap_keepalive(self, deadline: float) -> None:
         """gunicorn stops: a client that has been promised another request on its connection has so long for it."""
-        for arrival in list(self._arriving.values()):
+        for arrival in self._all_arriving():
             if arrival.is_kept:
                 arrival.until = min(arrival.until, deadline)
+
+    def _all_arriving(self) -> list[_Arrival]:
+        with self._polling:
+            return list(self._arriving.values())
 
     def _keep(self, conn: Any) -> None:
         """Wait for a next request. Last of all that a thread does with a connection: the loop may have it at once."""
@@ -289,9 +288,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         arrival.is_kept = True
         arrival.until = time.monotonic() + (self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
         with self._polling:
-            arrival.is_served = False
             self._arriving[conn.sock] = arrival
             self._poll(arrival)
+            arrival.is_served = False  # from here on it is the loop's
 
     def _expect(self, arrival: _Arrival) -> None:
         """Some of it may be here already."""

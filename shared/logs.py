@@ -52,9 +52,8 @@ def configure(level: str = "INFO", *, told: Told | None = None, **fields: str) -
         stamp,
         _mask,
     ]
-    encode = json.JSONEncoder(
-        default=repr
-    ).encode  # one for all lines, where `json.dumps` would make one for each
+    # One encoder for all lines, where `json.dumps` would make one for each.
+    encode = json.JSONEncoder(default=repr).encode
     renderer = structlog.processors.JSONRenderer(lambda event, **_: encode(event))
     logging.config.dictConfig(
         {
