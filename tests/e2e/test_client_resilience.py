@@ -226,11 +226,11 @@ def test_what_a_key_may_not_is_told_with_what_to_do(client: graft.Client, stack:
 
 
 def test_an_alias_moves_only_as_it_was_seen(client: graft.Client) -> None:
-    job = client.train(tables.iris(), target="label", name="seen").wait(timeout=120)
-    assert job.model == "seen:1"
-    model = client.models.get("seen")
+    job = client.train(tables.iris(), target="label", name="raw-answers").wait(timeout=120)
+    assert job.model == "raw-answers:1"
+    model = client.models.get("raw-answers")
     first = model.set_alias("live", 1)
-    assert client.models.aliases.get("seen", "live").etag == first.etag
+    assert client.models.aliases.get("raw-answers", "live").etag == first.etag
     with pytest.raises(graft.PreconditionFailed) as caught:
         model.set_alias("live", 1, if_match='"0-0"')
     assert caught.value.etag == first.etag
