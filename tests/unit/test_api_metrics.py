@@ -74,13 +74,15 @@ assert found["m", str(metrics.MAX_VERSIONS)] == 1
 
 def test_requests_count_by_route_and_not_by_path_or_by_whatever_method_is_sent() -> None:
     command = """
-from flask import Flask
+from flask import Flask, g, request
 from api import counters
 app = Flask("app")
-app.before_request(counters.begin_request)
+@app.before_request
+def begin():
+    counters.begin_request(g)
 @app.after_request
 def end(response):
-    counters.end_request(response)
+    counters.end_request(request, g, response)
     return response
 @app.get("/v1/jobs/<int:number>")
 def look(number):
