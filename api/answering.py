@@ -43,16 +43,15 @@ class Answer(Response):  # type: ignore[misc]
             self._send_held()
 
     def _emit_body(self, data: Any) -> None:
-        if not self._head:
+        if self._head:
+            self._send_held(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+        else:
             super()._emit_body(data)
-            return
-        head, self._head = self._head, b""
-        self.sock.sendall(head + (b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data))
 
-    def _send_held(self) -> None:
+    def _send_held(self, body: bytes = b"") -> None:
         if self._head:
             head, self._head = self._head, b""
-            self.sock.sendall(head)
+            self.sock.sendall(head + body)
 
 
 @lru_cache(maxsize=1)
