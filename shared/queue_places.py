@@ -61,6 +61,10 @@ class Load:
             free = [moment + rest * (duration or 0.0) / len(free) for moment in free]
         return self.now_ms + free[0]
 
+    def missed(self, ahead: Sequence[int]) -> bool:
+        """Whether jobs wait where none did at that moment, so that nothing is known about them."""
+        return any(count and not types for count, types in zip(ahead, self.waiting, strict=False))
+
     def _places_free_after(self) -> list[float] | None:
         """Of each place of a worker, as a heap."""
         if not self.places:
@@ -97,17 +101,21 @@ class QueuePlaces:
 
     def place(self, ahead: Sequence[int]) -> QueuePlace:
         """Of a job that has so many ahead of it."""
-        start = self.load().start_ms(ahead)
+        start = self.load(ahead).start_ms(ahead)
         return QueuePlace(
             position=sum(ahead) + 1,
             ahead=sum(ahead),
             estimated_start_at=None if start is None else from_ms(round(start)),
         )
 
-    def load(self) -> Load:
-        """As it was a second ago at most."""
+    def load(self, ahead: Sequence[int] = ()) -> Load:
+        """As it was a second ago at most, and not from before there were jobs in the queues that have some."""
         with self._lock:
-            if self._known is None or self._clock() - self._known[0] >= _FRESH_SECONDS:
+            if (
+                self._known is None
+                or self._clock() - self._known[0] >= _FRESH_SECONDS
+                or self._known[1].missed(ahead)
+            ):
                 self._known = self._clock(), self._read()
             return self._known[1]
 

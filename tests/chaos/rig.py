@@ -82,7 +82,7 @@ class Worker(RunningServer):
 
     def forkserver(self) -> psutil.Process | None:
         found = psutil.Process(self.pid).children()
-        return next((process for process in found if "forkserver" in " ".join(process.cmdline())), None)
+        return next((process for process in found if "forkserver" in _command(process)), None)
 
     def children(self) -> list[psutil.Process]:
         """The processes that compute: the forkserver's children."""
@@ -344,6 +344,13 @@ class Rig:
 def answers(url: str, key: str, seconds: float = 30) -> httpx.Response:
     """One request on a connection of its own."""
     return httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=seconds)
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended
+        return ""
 
 
 def _in_phase(job: Json, phase: str) -> Json | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared import keys
+from shared.contracts.base import from_ms
 from shared.contracts.jobs import QueuePlace
 from shared.errors import NotFound
 from shared.job_records import NewJob
@@ -183,6 +184,21 @@ def test_the_load_is_read_once_a_second(services: Services) -> None:
     assert places.load().places == 0
     now[0] = 1.0
     assert places.load().places == 3
+
+
+def test_a_line_that_has_formed_since_is_looked_at_before_its_jobs_are_told_a_start(
+    services: Services,
+) -> None:
+    places = QueuePlaces(services.database, clock=lambda: 0.0)
+    services.workers.seen(WorkerStatus("new", concurrency=1, running=0))
+    services.database.hset(keys.DURATIONS, mapping={"train": 1_000, "tune": 99_000})
+    assert places.load().waiting == [[], [], []]
+    submitted(services, type="train")
+    submitted(services, type="train")
+    start = places.place([0, 1, 0]).estimated_start_at
+    assert start == from_ms(places.load().now_ms + 1_000), (
+        "as long as training takes, not as what takes the longest"
+    )
 
 
 def test_how_long_jobs_took_is_remembered_by_type_and_the_newest_count_most(services: Services) -> None:
