@@ -58,6 +58,7 @@ from shared.watching import Watch
 log = logs.get(__name__)
 
 #: What is not meant to be a page is none, whatever a browser is told of it.
+_POLICY = "Content-Security-Policy"
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -184,7 +185,8 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
         headers = response.headers
         headers.add("X-Request-ID", held.get("request_id", ""))
         headers.add("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Content-Security-Policy", _NOTHING)
+        if not any(name == _POLICY for name, _ in headers):
+            headers.add(_POLICY, _NOTHING)
         limiting.tell(held, headers)
         if asked.path not in {"/healthz", "/readyz"}:
             lines.info("request", method=asked.method, path=asked.path, status=response.status_code)
@@ -194,7 +196,8 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
 
 def _expect_json(asked: Request) -> None:
     """A body is a JSON object, but for a table's upload, or a part's."""
-    has_body = asked.content_length or "HTTP_TRANSFER_ENCODING" in asked.environ
+    sent = asked.environ
+    has_body = sent.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in sent
     if not has_body or asked.endpoint is None:  # what no view answers, 404 and 405, is not ours
         return
     if asked.is_json:

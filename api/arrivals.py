@@ -162,6 +162,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         settings = self.wsgi.extensions["graft"].settings
         self._patience = Patience(settings.client_seconds, settings.client_bytes_per_second)
         self.wsgi.wsgi_app = partial(_announcing, self.wsgi.wsgi_app)
+        # gunicorn looks a setting up in Python, dozens of times a request.
+        self.cfg.__dict__.update((name, setting.get()) for name, setting in self.cfg.settings.items())
 
     def get_thread_pool(self) -> _Threads:
         return _Threads(self.cfg.threads, self.serve)

@@ -7,7 +7,6 @@ What Redis says about a command itself (a wrong type, an unknown script) is a de
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from shared import failpoints, lua, sentinel, tracing
+from shared import connections, failpoints, lua, sentinel, tracing
 from shared.errors import Temporary
 from shared.troubles import OnTrouble, Trouble, ignore
 
@@ -50,7 +49,7 @@ def connect(url: str, *, timeout_seconds: float = 0.9, on_trouble: OnTrouble = i
         settings["socket_connect_timeout"] = timeout_seconds / 2
         pool = sentinel.pool(sentinel.parse(url), **settings)
     else:
-        pool = _Pool.from_url(url, **settings)
+        pool = connections.pool(url, **settings)
     database = Database(connection_pool=pool)
     database.on_trouble = on_trouble
     return database
@@ -61,12 +60,6 @@ if TYPE_CHECKING:
     _Redis = Any
 else:
     _Redis = redis.Redis
-
-
-class _Pool(redis.ConnectionPool):
-    """redis-py's, that does not look for arguments of before at each call: it costs as much as to send the command."""
-
-    get_connection = inspect.unwrap(redis.ConnectionPool.get_connection)
 
 
 class _GuardedPipeline(Pipeline):
@@ -87,8 +80,16 @@ class Database(_Redis):  # type: ignore[misc]
     on_trouble: OnTrouble = staticmethod(ignore)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
+        pool = self.connection_pool
         try:
-            return super().execute_command(*args, **options)
+            connection = pool.get_connection()
+            try:
+                return connection.retry.call_with_retry(
+                    lambda: self._send_command_parse_response(connection, args[0], *args, **options),
+                    lambda _: connection.disconnect(),
+                )
+            finally:
+                pool.release(connection)
         except redis.RedisError as error:
             if not _passes(error):
                 raise
