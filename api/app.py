@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import json
 import re
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pyarrow as pa
 import structlog
 from apiflask import APIFlask
 from flask import Request, Response, g
+from werkzeug.datastructures import Headers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
@@ -55,11 +56,15 @@ from shared.inference import ModelServer
 from shared.services import Services
 from shared.watching import Watch
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 log = logs.get(__name__)
 
 #: What is not meant to be a page is none, whatever a browser is told of it.
 _POLICY = "Content-Security-Policy"
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_PLAIN = frozenset({200, 201, 202})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -79,7 +84,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         static_folder="static",
     )
     app.json = strict_json.Provider(app)
-    app.request_class = _Request
+    app.request_class, app.response_class = _Request, _Response
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     app.url_map.converters["model"] = path_names.ModelName
@@ -216,3 +221,12 @@ class _Request(Request):
         if isinstance(e, json.JSONDecodeError):
             raise Malformed(f"the body is not JSON: {e.msg} at line {e.lineno}, column {e.colno}")
         raise Malformed(f"the body is not JSON: {e or 'its content type says otherwise'}")
+
+
+class _Response(Response):
+    """Is not looked through for what ours never have: a place that is no ASCII, or a body of a length not known yet."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        if self.status_code in _PLAIN and any(name == "Content-Length" for name, _ in self.headers):
+            return self.headers
+        return super().get_wsgi_headers(environ)

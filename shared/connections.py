@@ -6,7 +6,8 @@ let go of the interpreter and wait for it again, as those that send and read do.
 
 Here the system keeps the timeout, and nothing is asked: a connection that Redis has closed fails, and the call is sent
 again on a new one; nothing unread is left on a connection, since whatever breaks a call off closes it. What redis-py
-counts for OpenTelemetry is left out, too. `python -m benchmarks.redis_calls` measures both.
+counts for OpenTelemetry is left out, too, and its search for rare kinds of arguments. What that saves is told by
+`python -m benchmarks.redis_calls`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import struct
 import sys
 from typing import Any
 
+import hiredis
 import redis
 
 
@@ -23,7 +25,17 @@ def pool(url: str, **settings: Any) -> redis.ConnectionPool:
     """Connections with those settings. Nothing is sent yet."""
     if url.startswith("redis:"):  # the others, by TLS or a socket file, have classes of their own
         settings["connection_class"] = _Connection
-    return _Pool.from_url(url, **settings)
+    return _Pool.from_url(url, command_packer=_Packer(), **settings)
+
+
+class _Packer:
+    """Writes commands of texts, bytes and numbers. redis-py's looks for other buffers among each one's arguments."""
+
+    def pack(self, name: str, *args: Any) -> list[bytes]:
+        try:
+            return [hiredis.pack_command((*name.split(), *args))]
+        except TypeError as error:
+            raise redis.DataError(str(error)) from error
 
 
 class _Connection(redis.Connection):

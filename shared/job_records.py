@@ -140,13 +140,16 @@ class Following:
     is_gone: bool = False
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` would make one for each field
+
+
 def encode(**fields: Any) -> list[str]:
     """Field, value pairs for a hash. None is left out; what is not a string or number becomes JSON."""
     pairs: list[str] = []
     for name, value in fields.items():
         if value is not None:
             plain = isinstance(value, str | int | float) and not isinstance(value, bool)
-            pairs += [name, str(value) if plain else json.dumps(value, separators=(",", ":"))]
+            pairs += [name, str(value) if plain else _compact(value)]
     return pairs
 
 
