@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
 
-from gunicorn.http.wsgi import Response
+from gunicorn.http.message import TOKEN_RE
+from gunicorn.http.wsgi import HEADER_VALUE_RE, Response
+from gunicorn.util import is_hoppish
 
 
 class Answer(Response):  # type: ignore[misc]
@@ -16,6 +19,14 @@ class Answer(Response):  # type: ignore[misc]
     headers_sent: bool
     _head = b""
     _has_body = False
+
+    def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
+        """As gunicorn's, which looks at each name anew."""
+        for name, value in headers:
+            if _is_plain(name) and HEADER_VALUE_RE.fullmatch(value):
+                self.headers.append((name, value.strip(" \t")))
+            else:
+                super().process_headers([(name, value)])
 
     def write(self, arg: bytes) -> None:
         self._has_body = bool(arg) and not self._omits_body
@@ -52,6 +63,12 @@ class Answer(Response):  # type: ignore[misc]
         if self._head:
             head, self._head = self._head, b""
             self.sock.sendall(head + body)
+
+
+@lru_cache(maxsize=256)
+def _is_plain(name: str) -> bool:
+    """Whether a header of this name is sent as it is, if its value can be."""
+    return bool(TOKEN_RE.fullmatch(name)) and name.lower() != "content-length" and not is_hoppish(name)
 
 
 @lru_cache(maxsize=1)

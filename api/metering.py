@@ -21,7 +21,7 @@ _MOST_LEASED = 50
 _MOST_REMEMBERED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """Whether a request may go on; if not, after how many seconds to ask again."""
 
@@ -58,28 +58,28 @@ class Meter:
         self._rates = rates
         self._now = now
         self._lock = threading.Lock()
-        self._leases: dict[tuple[Limit, str], _Lease] = {}
+        self._leases: dict[tuple[str, str], _Lease] = {}
 
     def admit(self, limit: Limit, who: str) -> Verdict:
         """Count one request, if it is not too many. Raises Temporary."""
         with self._lock:
-            lease = self._leases.get((limit, who))
+            lease = self._leases.get((limit.name, who))
             if lease and self._now() < lease.until and (lease.free or lease.more_at):
                 return self._spend(limit, lease)
         lease = self._ask(limit, who)
         with self._lock:
             if len(self._leases) >= _MOST_REMEMBERED:
                 self._forget_what_is_over()
-            held = self._leases.get((limit, who))
+            held = self._leases.get((limit.name, who))
             if held and self._now() < held.until:  # another thread has asked, too: what it got is not lost
                 lease.free += held.free
-            self._leases[limit, who] = lease
+            self._leases[limit.name, who] = lease
             return self._spend(limit, lease)
 
     def refusal(self, limit: Limit, who: str) -> Verdict | None:
         """If this process knows that nothing is left; asks nobody and counts nothing."""
         with self._lock:
-            lease = self._leases.get((limit, who))
+            lease = self._leases.get((limit.name, who))
             refused = lease and not lease.free and self._now() < lease.more_at
             return self._spend(limit, lease) if lease and refused else None
 

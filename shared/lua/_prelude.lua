@@ -52,8 +52,9 @@ end
 -- Whose last turn is longest ago is next. Before them come those that never had one, as they came: their places are
 -- below zero, 4e15 microseconds before now. So whoever comes waits for no second job of those who were there before.
 local function line_up(ready, project)
+  if redis.call('ZSCORE', ready, project) then return end
   local place = redis.call('HGET', served_in(ready), project)
-  redis.call('ZADD', ready, 'NX', place or string.format('%.0f', turn() - 4e15), project)
+  redis.call('ZADD', ready, place or string.format('%.0f', turn() - 4e15), project)
 end
 
 -- Put a job into the ready set of its project, and the project into the line.
@@ -90,9 +91,10 @@ end
 
 -- Whether so many bytes more are too many. `most` 0 is any number.
 local function is_over(key, bytes, most)
+  if tonumber(most) == 0 then return false end
   local sum = tonumber(bytes)
   for _, kept in ipairs(redis.call('HVALS', stored_by(key))) do sum = sum + tonumber(kept) end
-  return tonumber(most) > 0 and sum > tonumber(most)
+  return sum > tonumber(most)
 end
 
 -- Count a job that has just ended into what its project has used that day (keys.usage): all that its attempts used, and

@@ -67,11 +67,14 @@ end
 
 -- A job has entered a state: its project's endpoints are told, and at its end the URL that it names itself.
 local function announce(job, event)
-  local held = redis.call('HMGET', job, 'project', 'id', 'status', 'webhook_url')
-  local project, id, url = held[1], held[2], held[4]
+  local project = string.match(job, '^graft:p:([^:]+)')
+  local ends = event ~= 'job.queued' and event ~= 'job.started'
+  if not ends and redis.call('EXISTS', string.format(ENDPOINTS, project)) == 0 then return end
+  local held = redis.call('HMGET', job, 'id', 'webhook_url')
+  local id, url = held[1], held[2]
   local message = string.gsub(id, '^job_', 'msg_') .. '_' .. string.gsub(event, '^job%.', '')
   tell_endpoints(project, event, message, 'job', id)
-  if not url or event == 'job.queued' or event == 'job.started' then return end
+  if not url or not ends then return end
   local webhook = 'url_' .. redis.sha1hex(url)
   redis.call('HSET', string.format(ENDPOINT, project, webhook), 'id', webhook, 'project', project, 'url', url,
     'status', 'enabled')

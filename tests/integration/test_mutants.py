@@ -202,8 +202,8 @@ MUTANTS = [
         "_prelude",
         (
             "sends a project back in line with each job",
-            "redis.call('ZADD', ready, 'NX', place",
-            "redis.call('ZADD', ready, place",
+            "if redis.call('ZSCORE', ready, project) then return end",
+            "",
         ),
     ),
     Mutant(
