@@ -61,9 +61,10 @@ if TYPE_CHECKING:
 
 log = logs.get(__name__)
 
-#: What is not meant to be a page is none, whatever a browser is told of it.
 _POLICY = "Content-Security-Policy"
+#: What is not meant to be a page is none, whatever a browser is told of it.
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
+#: Answers that are sent with the headers that they have.
 _PLAIN = frozenset({200, 201, 202})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

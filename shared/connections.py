@@ -60,6 +60,8 @@ class _Connection(redis.Connection):
 
 
 class _Pool(redis.ConnectionPool):
+    """Gives out an idle connection as it is; one whose call was interrupted is closed when it comes back."""
+
     def get_connection(self, *_: Any) -> Any:
         self._checkpid()
         with self._lock:
