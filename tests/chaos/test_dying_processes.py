@@ -11,9 +11,10 @@ from tests.support.waiting import eventually
 
 
 def test_a_killed_child_is_replaced_within_15_seconds_and_a_neighbour_is_undisturbed(rig: Rig) -> None:
-    hunted, neighbour = rig.submit(rig.long()), rig.submit(rig.long())
+    neighbour = rig.submit(rig.long(1_200))  # a worker that has just started takes seconds to begin the other
     rig.computing(neighbour)
-    worker = rig.computing(hunted)  # last: what is waited for meanwhile is time in which it may end
+    hunted = rig.submit(rig.long())
+    worker = rig.computing(hunted)
     with rig.stopwatch("SIGKILL of a child → next attempt"):
         worker.children()[0].kill()
         rig.attempt(hunted, 2, 15)

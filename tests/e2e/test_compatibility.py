@@ -15,7 +15,7 @@ from shared import keys
 from shared.signing import Signed, Signer, made_of
 from tests.e2e import tables
 from tests.e2e.conftest import RunningStack
-from tests.e2e.test_datasets import s3
+from tests.e2e.test_datasets import placed, s3
 from tests.support.client import Graft, train_body
 
 ROW = {"f0": 5.1, "f1": 3.5, "f2": 1.4, "f3": 0.2}
@@ -140,11 +140,10 @@ def test_a_record_of_libraries_that_was_not_signed_is_refused(
 def _remove_artifact(stack: RunningStack, job_id: str) -> None:
     """Put bytes that nobody may open where a job's artifact lies."""
     client = s3(stack.store.settings)
-    for bucket in client.list_buckets()["Buckets"]:
-        for item in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
-            if job_id in item["Key"] and item["Key"].endswith("/model.joblib"):
-                content = io.BytesIO()
-                joblib.dump("not what was signed", content)
-                client.put_object(Bucket=bucket["Name"], Key=item["Key"], Body=content.getvalue())
-                return
+    for bucket, key in placed(stack.store):
+        if job_id in key and key.endswith("/model.joblib"):
+            content = io.BytesIO()
+            joblib.dump("not what was signed", content)
+            client.put_object(Bucket=bucket, Key=key, Body=content.getvalue())
+            return
     raise AssertionError("the artifact is not there")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e import tables
 from tests.e2e.conftest import RunningStack
-from tests.e2e.test_datasets import s3
+from tests.e2e.test_datasets import placed, s3
 from tests.support.client import Graft, Json, train_body
 
 ROW = {"f0": 5.1, "f1": 3.5, "f2": 1.4, "f3": 0.2}
@@ -416,10 +416,9 @@ def test_a_changed_artifact_is_refused_unopened(graft: Graft, stack: RunningStac
     job = graft.run(train_body(dataset, "tampered", seed=77))
     client = s3(stack.store.settings)
     bucket, key = next(
-        (bucket["Name"], item["Key"])
-        for bucket in client.list_buckets()["Buckets"]
-        for item in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", [])
-        if job["id"] in item["Key"] and item["Key"].endswith("/model.joblib")
+        (bucket, key)
+        for bucket, key in placed(stack.store)
+        if job["id"] in key and key.endswith("/model.joblib")
     )
     content = bytearray(client.get_object(Bucket=bucket, Key=key)["Body"].read())
     content[len(content) // 2] ^= 1
