@@ -24,6 +24,7 @@ from shared.services import Services
 from shared.states import JobState
 from tests.support.schedules import DATASET, a_dataset
 from tests.support.versions import PROJECT, finish, publish
+from tests.support.waiting import eventually
 from worker.upkeep import sweeper
 
 
@@ -333,6 +334,8 @@ def eager(settings: Settings) -> Services:
     """Sweeps whatever nothing refers to, at once; jobs are kept."""
     eager = composition.build(settings.model_copy(update={"orphan_seconds": 0}))
     eager.database.flushall()
+    # What other tests left in the store, down to this second's.
+    eventually(lambda: sweeper.sweep(eager) == ([], []))
     return eager
 
 
