@@ -203,7 +203,7 @@ def _identify_requests(app: APIFlask, built: Services) -> None:
 def _expect_json(asked: Request) -> None:
     """A body is a JSON object, but for a table's upload, or a part's."""
     sent = asked.environ
-    has_body = sent.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in sent
+    has_body = sent.get("CONTENT_LENGTH", "").strip("0") or "HTTP_TRANSFER_ENCODING" in sent
     if not has_body or asked.endpoint is None:  # what no view answers, 404 and 405, is not ours
         return
     if asked.is_json:

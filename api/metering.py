@@ -21,7 +21,7 @@ _MOST_LEASED = 50
 _MOST_REMEMBERED = 10_000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a request may go on; if not, after how many seconds to ask again."""
 
