@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e import tables
 from tests.e2e.conftest import RunningStack
-from tests.e2e.test_datasets import s3
+from tests.e2e.test_datasets import placed, s3
 from tests.support.client import PARQUET, Graft, Json, train_body
 
 SOURCE_ROWS, TARGET_ROWS = slice(0, 600), slice(800, 860)
@@ -209,10 +209,9 @@ def test_a_model_whose_artifact_is_not_the_signed_one_is_left_out(
 def damage(stack: RunningStack, prefix: str) -> None:
     """Overwrite the artifact below that prefix with other bytes."""
     client = s3(stack.store.settings)
-    for bucket in [item["Name"] for item in client.list_buckets()["Buckets"]]:
-        for item in client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
-            if item["Key"].endswith("model.joblib"):
-                client.put_object(Bucket=bucket, Key=item["Key"], Body=b"not what was signed")
+    for bucket, key in placed(stack.store):
+        if key.startswith(prefix) and key.endswith("model.joblib"):
+            client.put_object(Bucket=bucket, Key=key, Body=b"not what was signed")
 
 
 def test_without_candidates_the_latest_versions_of_the_projects_models_are_ranked(

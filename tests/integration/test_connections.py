@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ SECONDS = 0.2
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One of its own: it is paused and killed."""
-    with start_redis(Path(tmp_path_factory.mktemp("redis"))) as running:
+    with start_redis(tmp_path_factory.mktemp("redis")) as running:
         yield running
 
 
@@ -69,10 +68,12 @@ def test_a_server_that_does_not_answer_is_waited_for_twice_and_told_as_a_timeout
     assert [client.get("other"), client.get("answer")] == ["1", "42"], "no answer is taken for another's"
 
 
-def test_a_connection_that_redis_has_closed_costs_no_call(client: Database, troubles: list[Trouble]) -> None:
+def test_a_connection_that_redis_has_closed_costs_no_call(
+    server: RunningServer, client: Database, troubles: list[Trouble]
+) -> None:
     client.set("answer", "42")
     (before,) = [connection._sock for connection in idle(client)]
-    with redis.Redis.from_url(_url(client)) as other:
+    with redis.Redis.from_url(server.url) as other:
         other.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert client.get("answer") == "42"
     assert troubles == []
@@ -142,8 +143,3 @@ def test_a_forked_process_has_connections_of_its_own(client: Database) -> None:
     os.close(read), os.close(write)
     assert (answer, client.get("answer")) == ("42", "42")
     assert int(theirs) != client.client_id()
-
-
-def _url(client: Database) -> str:
-    given = client.connection_pool.connection_kwargs
-    return f"redis://:{given.get('password', '')}@{given['host']}:{given['port']}"
